@@ -1,0 +1,72 @@
+{
+  "targets": [
+    {
+      "target_name": "realfork",
+      "sources": [
+        "native/addon.cc",
+        "native/arena.cc",
+        "native/arena_bindings.cc",
+        "native/arena_heap.cc",
+        "native/children.cc",
+        "native/clean_child.cc",
+        "native/clock.cc",
+        "native/connection.cc",
+        "native/constants.cc",
+        "native/copy.cc",
+        "native/copy_files.cc",
+        "native/exec.cc",
+        "native/fd.cc",
+        "native/file_lock.cc",
+        "native/folder.cc",
+        "native/fork.cc",
+        "native/fs_events.cc",
+        "native/guard.cc",
+        "native/heap.cc",
+        "native/identity.cc",
+        "native/lean_child.cc",
+        "native/leave.cc",
+        "native/limits.cc",
+        "native/listener.cc",
+        "native/loop.cc",
+        "native/poller.cc",
+        "native/posix_error.cc",
+        "native/prctl.cc",
+        "native/priority.cc",
+        "native/proc_maps.cc",
+        "native/queue.cc",
+        "native/random.cc",
+        "native/robust.cc",
+        "native/shared_memory.cc",
+        "native/signal.cc",
+        "native/spawn.cc",
+        "native/start_time.cc",
+        "native/stdio.cc",
+        "native/thread_follow.cc",
+        "native/thread_revive.cc",
+        "native/thread_safe_functions.cc",
+        "native/thread_stop.cc",
+        "native/thread_table.cc",
+        "native/threads.cc",
+        "native/tracker.cc",
+        "native/tracker_process.cc",
+        "native/v8_bridge.cc",
+        "native/wait.cc",
+        "native/wait_many.cc",
+        "native/waiter.cc",
+        "native/watch.cc"
+      ],
+      "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "cflags_cc": ["-std=c++17", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"],
+      "xcode_settings": {
+        "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+        "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+        "MACOSX_DEPLOYMENT_TARGET": "11.0",
+        "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
+      },
+      "conditions": [
+        ["OS=='linux'", { "libraries": ["-ldl", "-lrt"], "ldflags": ["-Wl,-z,now"] }]
+      ]
+    }
+  ]
+}

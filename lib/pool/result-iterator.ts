@@ -1,0 +1,201 @@
+/** `imap` and `imapUnordered`: results as they come, and items taken from their source no faster than results are used. */
+import { TimeoutError } from '../errors';
+import { validateTimeout } from '../process/timeout';
+import { Deque } from './deque';
+import { Mode } from './frames';
+import type { Outcome, Receiver } from './task';
+
+/** What the iterator needs of its pool. */
+export interface ChunkRunner {
+  /** Hand in a chunk; false when the pool does not take it, and has told the receiver so. */
+  submit(items: readonly unknown[], receiver: Receiver): void;
+}
+
+/** Results of one chunk, or the error by which the source ended. */
+interface Slot {
+  outcomes: readonly Outcome[] | undefined;
+  at: number;
+}
+
+/** Iterators as the language has them: what `next` gives is unknown, in @types `any` when it is the last. */
+type Source = Iterator<unknown, unknown> | AsyncIterator<unknown, unknown>;
+
+/**
+ * Results of `imap` and `imapUnordered`, for `for await`, or one by one.
+ *
+ * @see multiprocessing.pool.IMapIterator
+ */
+export class ResultIterator<T> implements AsyncIterableIterator<T> {
+  readonly #runner: ChunkRunner;
+  readonly #chunkSize: number;
+  readonly #ordered: boolean;
+  /** Chunks handed in of which not every result has been taken. */
+  readonly #window: number;
+  #outstanding = 0;
+  #source: Source | undefined;
+  #pulling = false;
+  /** Ordered: in the order of the items. Unordered: as they arrived. */
+  readonly #slots = new Deque<Slot>();
+  readonly #waiting = new Deque<{ take(outcome: Outcome | undefined): void }>();
+  /** Unordered: the error by which the source ended, told when everything before it has been. */
+  #sourceError: Slot | undefined;
+
+  /** @internal */
+  constructor(runner: ChunkRunner, source: Source, chunkSize: number, ordered: boolean, window: number) {
+    this.#runner = runner;
+    this.#source = source;
+    this.#chunkSize = chunkSize;
+    this.#ordered = ordered;
+    this.#window = window;
+    this.#pull();
+  }
+
+  /**
+   * Give the next result.
+   *
+   * @param timeout - Milliseconds to wait at most. Default: for ever.
+   * @returns A promise. It rejects with what the item's call threw; the results after it can still be asked for.
+   * @throws {@link TimeoutError} it has not come in time; a later `next` still gives it.
+   */
+  next(timeout?: number): Promise<IteratorResult<T, undefined>> {
+    return new Promise((resolve, reject) => {
+      const limit = validateTimeout(timeout);
+      const timer: { handle?: NodeJS.Timeout } = {};
+      const waiter = {
+        take: (outcome: Outcome | undefined): void => {
+          clearTimeout(timer.handle);
+          if (outcome === undefined) resolve({ done: true, value: undefined });
+          else if (outcome.ok) resolve({ done: false, value: outcome.value as T });
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what the task threw
+          else reject(outcome.error);
+        },
+      };
+      this.#waiting.push(waiter);
+      this.#serve();
+      if (limit === Infinity || ![...this.#waiting].includes(waiter)) return;
+      timer.handle = setTimeout(() => {
+        const others = [...this.#waiting].filter((other) => other !== waiter);
+        while (this.#waiting.length > 0) this.#waiting.shift();
+        for (const other of others) this.#waiting.push(other);
+        reject(new TimeoutError('The next result has not come in time'));
+      }, limit);
+    });
+  }
+
+  /** Stop taking items; results that have not been asked for are dropped. `break` in a `for await` calls it. */
+  async return(): Promise<IteratorResult<T, undefined>> {
+    const source = this.#source;
+    this.#source = undefined;
+    this.#sourceError = undefined;
+    while (this.#slots.length > 0) this.#slots.shift();
+    this.#outstanding = 0;
+    this.#serve();
+    await source?.return?.();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Take chunks from the source while there is room for them. */
+  #pull(): void {
+    if (this.#pulling) return;
+    this.#pulling = true;
+    let chunk: unknown[] = [];
+    try {
+      while (this.#source !== undefined && this.#outstanding < this.#window) {
+        const step = this.#source.next();
+        if ('then' in step) {
+          void this.#pullAsync(step, chunk);
+          return;
+        }
+        const { done, value } = step;
+        if (done === true) this.#source = undefined;
+        else chunk.push(value);
+        if (chunk.length === this.#chunkSize || (done === true && chunk.length > 0)) {
+          this.#submit(chunk);
+          chunk = [];
+        }
+      }
+    } catch (error) {
+      this.#onSourceError(error);
+    }
+    this.#pulling = false;
+  }
+
+  async #pullAsync(first: Promise<IteratorResult<unknown, unknown>>, begun: unknown[]): Promise<void> {
+    let chunk = begun;
+    let step: Promise<IteratorResult<unknown, unknown>> | undefined = first;
+    try {
+      while (step !== undefined) {
+        const { done, value }: IteratorResult<unknown, unknown> = await step;
+        if (this.#source === undefined) break; // return() was called meanwhile
+        if (done === true) this.#source = undefined;
+        else chunk.push(value);
+        if (chunk.length === this.#chunkSize || (done === true && chunk.length > 0)) {
+          this.#submit(chunk);
+          chunk = [];
+        }
+        const goesOn: boolean = done !== true && (chunk.length > 0 || this.#outstanding < this.#window);
+        step = goesOn ? (this.#source as AsyncIterator<unknown, unknown> | undefined)?.next() : undefined;
+      }
+    } catch (error) {
+      this.#onSourceError(error);
+    }
+    this.#pulling = false;
+    this.#serve();
+  }
+
+  #onSourceError(error: unknown): void {
+    this.#source = undefined;
+    const slot: Slot = { outcomes: [{ ok: false, error }], at: 0 };
+    this.#outstanding++;
+    if (this.#ordered) this.#slots.push(slot);
+    else this.#sourceError = slot;
+    this.#serve();
+  }
+
+  #submit(items: unknown[]): void {
+    const slot: Slot = { outcomes: undefined, at: 0 };
+    this.#outstanding++;
+    if (this.#ordered) this.#slots.push(slot);
+    const arrive = (outcomes: readonly Outcome[]): void => {
+      slot.outcomes = outcomes;
+      if (!this.#ordered && this.#outstanding > 0) this.#slots.push(slot);
+      this.#serve();
+    };
+    this.#runner.submit(items, {
+      onValue: (values) => arrive((values as unknown[]).map((value) => ({ ok: true, value }))),
+      onError: (error) => arrive(items.map(() => ({ ok: false, error }))),
+      onOutcomes: arrive,
+    });
+  }
+
+  /** Give what there is to those who wait. */
+  #serve(): void {
+    while (this.#waiting.length > 0) {
+      const slot = this.#slots.peek();
+      if (slot?.outcomes !== undefined) {
+        const outcome = slot.outcomes[slot.at++];
+        if (slot.at >= slot.outcomes.length) {
+          this.#slots.shift();
+          this.#outstanding--;
+        }
+        this.#waiting.shift()?.take(outcome);
+        continue;
+      }
+      if (this.#sourceError !== undefined && this.#outstanding === 1) {
+        this.#slots.push(this.#sourceError);
+        this.#sourceError = undefined;
+        continue;
+      }
+      if (this.#outstanding > 0 || this.#source !== undefined) break;
+      this.#waiting.shift()?.take(undefined);
+    }
+    if (this.#source !== undefined && this.#outstanding < this.#window) this.#pull();
+  }
+}
+
+/** How the chunks of an iterator are called: what fails does not keep the rest of its chunk from being done. */
+export const ITERATOR_MODE = Mode.Map | Mode.GoOn;

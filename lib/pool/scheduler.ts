@@ -1,0 +1,683 @@
+/**
+ * Which worker runs which task, and when workers are forked and let go.
+ *
+ *     submit ─> queue ─> a worker that is idle and knows the function
+ *                        else a new worker, while there are fewer than `size`
+ *                        else an idle worker that does not know it is renewed: let go, and forked anew
+ *                        else, as answers come: workers get tasks ahead, as much as 1 ms of them
+ *
+ *     a worker ends ─> its answers are read ─> the tasks it had begun fail, the others go back to the front of the queue
+ *     a worker idles, the queue is empty ─> tasks that others have not begun are taken back for it
+ */
+import { ProcessError, TimeoutError, WorkerDiedError, AbortError, type WorkerDeath } from '../errors';
+import { native } from '../native';
+import { registerAtFork } from '../posix/at-fork';
+import { ClaimTable } from './claims';
+import { decode } from '../ipc/serialize';
+import { Deque } from './deque';
+import { Kind } from './frames';
+import { LatencyCounts, type Latency } from './latency';
+import type { StartMethod } from '../process/popen';
+import { locate, unpackError, type PackedError } from './remote-error';
+import { READABLE, WRITABLE } from './socket';
+import type { AnyFunction, Outcome, Task } from './task';
+import { WorkerProcess, type WorkerListener } from './worker-process';
+
+export interface SchedulerOptions {
+  readonly size: number;
+  readonly initializer: AnyFunction | undefined;
+  readonly initargs: readonly unknown[];
+  readonly maxTasksPerChild: number;
+  readonly gracePeriod: number;
+  readonly method: StartMethod;
+}
+
+/** What a pool is doing, and has done. */
+export interface PoolStats {
+  /** Tasks that wait for a worker. A chunk of `map` is one task. */
+  readonly queued: number;
+  /** Tasks handed to workers; of each worker's, one runs. */
+  readonly running: number;
+  readonly done: number;
+  readonly failed: number;
+  /** The pids of the workers. */
+  readonly workers: readonly number[];
+  /** Workers forked so far. */
+  readonly forked: number;
+  /** Percentiles, in milliseconds, from handing a task in to its answer; null before the first. */
+  readonly latency: Latency | null;
+}
+
+/** Who hears of workers. */
+export interface PoolListener {
+  onWorker(pid: number): void;
+  onWorkerEnd(death: WorkerDeath, expected: boolean): void;
+  onIdle(): void;
+}
+
+const enum State {
+  Run,
+  Close,
+  Terminate,
+}
+
+/** Workers are forked ahead of need so many milliseconds after the pool was made or one has died. */
+const FILL_AFTER = 20;
+/** So many workers in a row may die before they have started; then the pool gives up. */
+const MOST_FALSE_STARTS = 5;
+/** Milliseconds to wait after the first of them; doubled after each. */
+const FIRST_PAUSE = 50;
+/** A task that runs so many milliseconds does not keep those sent after it. */
+const LONG = 5;
+const FOR_EVER = 0x7fffffff;
+
+/** Pools of this process, for its children. */
+const schedulers = new Set<WeakRef<Scheduler>>();
+const forgotten = new FinalizationRegistry<WeakRef<Scheduler>>((reference) => schedulers.delete(reference));
+
+export class Scheduler implements WorkerListener {
+  readonly #options: SchedulerOptions;
+  readonly #listener: PoolListener;
+  readonly #claims = new ClaimTable();
+  /** This is a child of the process that made the pool. */
+  #isAbandoned = false;
+  #state = State.Run;
+  /** Why nothing can be run here any more. */
+  #broken: Error | undefined;
+
+  readonly #queue = new Deque<Task>();
+  readonly #workers = new Set<WorkerProcess>();
+  readonly #idle: WorkerProcess[] = [];
+  /** Let go, and not yet ended. */
+  readonly #leaving = new Set<WorkerProcess>();
+
+  readonly #latency = new LatencyCounts();
+  #done = 0;
+  #failed = 0;
+  #forked = 0;
+
+  #falseStarts = 0;
+  #mayForkAt = 0;
+  #fillAt: number;
+  #pumping = false;
+
+  readonly #joiners: (() => void)[] = [];
+  /** Tasks not settled. */
+  #pending = 0;
+  #keepAlive: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Infinity;
+
+  constructor(options: SchedulerOptions, listener: PoolListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#fillAt = performance.now() + FILL_AFTER;
+    const reference = new WeakRef(this);
+    schedulers.add(reference);
+    forgotten.register(this, reference);
+    this.#armTimer();
+  }
+
+  get isRunning(): boolean {
+    return this.#state === State.Run && !this.#isAbandoned;
+  }
+
+  /** As Python calls it. */
+  get state(): 'RUN' | 'CLOSE' | 'TERMINATE' {
+    return this.#state === State.Run ? 'RUN' : this.#state === State.Close ? 'CLOSE' : 'TERMINATE';
+  }
+
+  get size(): number {
+    return this.#options.size;
+  }
+
+  get hasPending(): boolean {
+    return this.#pending > 0;
+  }
+
+  /** @throws `ERR_POOL_NOT_RUNNING` */
+  checkRunning(): void {
+    if (this.#isAbandoned) {
+      throw new ProcessError('Pool not running: it belongs to the process that made it', {
+        code: 'ERR_POOL_NOT_RUNNING',
+      });
+    }
+    if (this.#state !== State.Run) {
+      throw new ProcessError('Pool not running: it was closed or terminated', { code: 'ERR_POOL_NOT_RUNNING' });
+    }
+  }
+
+  /** Take a task. It is settled later, or, when workers cannot start, at once. */
+  submit(task: Task, signal?: AbortSignal): void {
+    if (signal?.aborted === true) return task.fail(new AbortError(signal));
+    if (this.#broken !== undefined) return task.fail(this.#broken);
+    if (signal !== undefined) this.#follow(task, signal);
+    task.submitted = performance.now();
+    this.#queue.push(task);
+    if (this.#pending++ === 0) this.#updateAlive();
+    if (this.#idle.length > 0 || this.#workers.size < this.size) this.#pump();
+  }
+
+  #follow(task: Task, signal: AbortSignal): void {
+    const onAbort = (): void => this.#giveUp(task, new AbortError(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    task.release = () => signal.removeEventListener('abort', onAbort);
+  }
+
+  // ------------------------------------------------------------------------------------------- giving out
+
+  /** Give queued tasks to workers that have nothing to do. */
+  #pump(): void {
+    if (this.#pumping) return; // a fork below ends in onEnd of another worker
+    this.#pumping = true;
+    try {
+      for (let task = this.#front(); task !== undefined; task = this.#front()) {
+        this.#queue.shift(); // before a fork, in which other workers' ends may change the queue
+        const worker = this.#workerFor(task);
+        if (worker === undefined) {
+          if (!task.settled) this.#queue.unshift(task);
+          break;
+        }
+        this.#give(worker, [task], performance.now());
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    this.#afterwards();
+  }
+
+  /** The first task of the queue that is still wanted. */
+  #front(): Task | undefined {
+    for (;;) {
+      const task = this.#queue.peek();
+      if (task === undefined || !task.settled) return task;
+      this.#queue.shift();
+    }
+  }
+
+  #workerFor(task: Task): WorkerProcess | undefined {
+    const idle = this.#idle;
+    for (let i = idle.length - 1; i >= 0; i--) {
+      const worker = idle[i] as WorkerProcess;
+      if (!worker.knowsFunctionOf(task)) continue;
+      idle.splice(i, 1);
+      return worker;
+    }
+    const full = this.#workers.size >= this.size;
+    if (full && idle.length === 0) return undefined;
+    if (performance.now() < this.#mayForkAt) return undefined;
+    if (full) this.#letGo(idle.shift() as WorkerProcess); // the one that has idled longest
+    return this.#fork();
+  }
+
+  #give(worker: WorkerProcess, tasks: readonly Task[], now: number): void {
+    const wasIdle = worker.sent.length === 0;
+    worker.send(tasks, now);
+    if (wasIdle) this.#watchFirst(worker, now);
+  }
+
+  /** After answers: more for this worker, as far ahead as its pace allows. */
+  #refill(worker: WorkerProcess, now: number): void {
+    if (worker.leaving || worker.givenUp !== undefined) return;
+    const room = Math.min(worker.depth - worker.sent.length, this.#options.maxTasksPerChild - worker.given);
+    if (room > 0) {
+      const tasks: Task[] = [];
+      while (tasks.length < room) {
+        const task = this.#front();
+        if (task === undefined || !worker.knowsFunctionOf(task)) break;
+        tasks.push(task);
+        this.#queue.shift();
+      }
+      if (tasks.length > 0) this.#give(worker, tasks, now);
+    }
+    if (worker.sent.length > 0) return;
+    if (worker.given >= this.#options.maxTasksPerChild) this.#letGo(worker);
+    else this.#idle.push(worker);
+  }
+
+  /** What follows from the queue's being empty, or not. */
+  #afterwards(): void {
+    if (this.#queue.length === 0) {
+      if (this.#idle.length > 0) this.#spread();
+      if (this.#state === State.Close && this.#pending === 0) this.#letAllGo();
+    }
+    this.#armTimer();
+  }
+
+  /** Idle workers get what busy ones have not begun; one that does not know the function is renewed for it. */
+  #spread(): void {
+    for (const worker of this.#workers) {
+      if (worker.sent.length < 2 || worker.leaving || !this.#takeBack(worker)) continue;
+      return this.#pump();
+    }
+  }
+
+  /** What was sent ahead to workers whose task turns out to be long goes to those that answer. */
+  #unstick(now: number): void {
+    for (const worker of this.#workers) {
+      if (worker.sent.length > 1 && now - worker.mark > LONG && !worker.leaving) this.#takeBack(worker);
+    }
+  }
+
+  /** Put what a worker has not begun at the front of the queue. False when there was nothing. */
+  #takeBack(worker: WorkerProcess): boolean {
+    const tasks = worker.takeBack();
+    for (let i = tasks.length - 1; i >= 0; i--) this.#queue.unshift(tasks[i] as Task);
+    worker.depth = 1; // its pace is not what it was
+    if (worker.sent.length === 0) this.#idle.push(worker); // it had begun none of them
+    return tasks.length > 0;
+  }
+
+  // ------------------------------------------------------------------------------------------- workers
+
+  #fork(): WorkerProcess | undefined {
+    let worker: WorkerProcess;
+    const claims = this.#claims.take();
+    try {
+      worker = new WorkerProcess(this, claims, this.#options);
+    } catch (error) {
+      this.#claims.giveBack(claims);
+      this.#pauseForking();
+      // With workers left the tasks can wait for them; without, nothing but this error would ever come of them.
+      if (this.#workers.size === 0 && this.#leaving.size === 0) this.#failQueued(error);
+      return undefined;
+    }
+    this.#forked++;
+    this.#workers.add(worker);
+    this.#listener.onWorker(worker.pid);
+    return worker;
+  }
+
+  #pauseForking(): void {
+    const pause = FIRST_PAUSE * 2 ** Math.min(this.#falseStarts, 6);
+    this.#mayForkAt = performance.now() + pause;
+    this.#fillAt = this.#mayForkAt;
+  }
+
+  /** Have a worker without tasks end. */
+  #letGo(worker: WorkerProcess): void {
+    worker.leaving = true;
+    worker.deadline = Infinity;
+    this.#workers.delete(worker);
+    this.#leaving.add(worker);
+    worker.channel.close(); // which it sees as the end of the stream
+    if (this.#state === State.Run && this.#workers.size < this.size) this.#fillAt = performance.now() + FILL_AFTER;
+  }
+
+  #letAllGo(): void {
+    for (const worker of this.#idle.splice(0)) this.#letGo(worker);
+    // One that starts, or that has a task nobody waits for any more, reads the end when it comes to it.
+    for (const worker of this.#workers) {
+      worker.condemned = true;
+      if (worker.sent.length === 0) this.#letGo(worker);
+      else if (worker.givenUp === undefined) worker.deadline = performance.now() + this.#options.gracePeriod;
+    }
+    this.#checkJoined();
+  }
+
+  /** Fork workers that nobody has asked for yet: a pool has `size` of them. */
+  #fill(now: number): void {
+    if (this.#state !== State.Run || this.#broken !== undefined || this.#workers.size >= this.size) {
+      this.#fillAt = Infinity;
+      return;
+    }
+    const worker = this.#fork();
+    if (worker === undefined) return;
+    this.#idle.push(worker);
+    // One at a time, so that the loop goes on in between.
+    this.#fillAt = this.#workers.size < this.size ? now : Infinity;
+    this.#pump();
+  }
+
+  onReady(worker: WorkerProcess, events: number): void {
+    if (events < 0 || (events & WRITABLE) !== 0) worker.channel.flush();
+    if (events < 0 || (events & READABLE) !== 0) {
+      this.#take(worker);
+      if (worker.channel.ended) this.#onHangUp(worker);
+    }
+  }
+
+  /** The worker's end of the socket is closed: it is ending, or it lost its socket and is of no more use. */
+  #onHangUp(worker: WorkerProcess): void {
+    worker.look();
+    worker.signal('SIGKILL');
+  }
+
+  onEnd(worker: WorkerProcess, death: WorkerDeath): void {
+    if (this.#isAbandoned) return;
+    while (worker.channel.receive()) this.#takeFrames(worker);
+    const wasLeaving = worker.leaving;
+    worker.leaving = true;
+    const unbegun = worker.unbegun();
+    const hadStarted = worker.claims.hasStarted;
+    this.#remove(worker);
+    this.#listener.onWorkerEnd(death, wasLeaving || worker.condemned);
+    if (!hadStarted && !worker.condemned && !wasLeaving) this.#falseStart(death, unbegun);
+    else if (hadStarted) this.#falseStarts = 0;
+    for (const { task } of worker.sent)
+      this.#settleFailed(task, locate(new WorkerDiedError(death, task.name), task.trace));
+    for (let i = unbegun.length - 1; i >= 0; i--) this.#queue.unshift(unbegun[i] as Task);
+    if (this.#broken !== undefined) this.#failQueued(this.#broken);
+    if (this.#state === State.Run && !wasLeaving && this.#fillAt === Infinity) {
+      this.#fillAt = performance.now() + FILL_AFTER;
+    }
+    if (this.#state === State.Terminate) this.#failQueued(terminated());
+    this.#pump();
+    this.#checkJoined();
+    this.#updateAlive();
+  }
+
+  #remove(worker: WorkerProcess): void {
+    worker.deadline = Infinity;
+    worker.close();
+    this.#claims.giveBack(worker.claims);
+    this.#workers.delete(worker);
+    this.#leaving.delete(worker);
+    const index = this.#idle.indexOf(worker);
+    if (index >= 0) this.#idle.splice(index, 1);
+  }
+
+  /** It has died before its initializer was done. */
+  #falseStart(death: WorkerDeath, unbegun: readonly Task[]): void {
+    this.#falseStarts++;
+    if (this.#falseStarts >= MOST_FALSE_STARTS) {
+      this.#broken = new WorkerDiedError(death, 'its initializer', this.#noStart);
+      for (const task of unbegun) this.#settleFailed(task, this.#broken);
+      return;
+    }
+    this.#pauseForking();
+  }
+
+  /** What the last initializer that failed has thrown. */
+  #noStart: unknown;
+
+  // ------------------------------------------------------------------------------------------- answers
+
+  #take(worker: WorkerProcess): void {
+    if (!worker.channel.receive()) return;
+    const before = worker.answers;
+    this.#takeFrames(worker);
+    const count = worker.answers - before;
+    if (count === 0) return;
+    const now = performance.now();
+    worker.noteAnswers(count, now);
+    this.#unstick(now);
+    this.#falseStarts = 0;
+    if (worker.givenUp !== undefined && worker.first !== worker.givenUp) worker.givenUp = undefined;
+    this.#watchFirst(worker, now);
+    this.#refill(worker, now);
+    if (this.#queue.length > 0 && this.#idle.length > 0) this.#pump();
+    else this.#afterwards();
+  }
+
+  #takeFrames(worker: WorkerProcess): void {
+    const { reader } = worker.channel;
+    while (reader.next()) {
+      if (reader.kind === Kind.NoStart) {
+        this.#noStart = unpackError(decode(reader.value) as PackedError, worker.pid, undefined);
+        continue;
+      }
+      const task = worker.answer();
+      if (task === undefined || task.settled) continue; // given up meanwhile
+      try {
+        this.#settle(task, worker, reader.kind, decode(reader.value, { adopt: reader.adopt }));
+      } catch (error) {
+        this.#settleFailed(task, error); // decoding: a handle that this process cannot reach
+      }
+    }
+  }
+
+  #settle(task: Task, worker: WorkerProcess, kind: Kind, value: unknown): void {
+    if (kind === Kind.Thrown) {
+      return this.#settleFailed(task, unpackError(value as PackedError, worker.pid, task.trace));
+    }
+    this.#note(task);
+    this.#done++;
+    if (kind === Kind.Mixed) task.come(outcomesOf(value as MixedAnswer, worker.pid, task.trace));
+    else task.succeed(value);
+  }
+
+  #settleFailed(task: Task, error: unknown): void {
+    if (task.settled) return;
+    this.#note(task);
+    this.#failed++;
+    task.fail(error);
+  }
+
+  #note(task: Task): void {
+    this.#latency.add(performance.now() - task.submitted);
+    if (--this.#pending > 0) return;
+    this.#updateAlive();
+    this.#listener.onIdle();
+  }
+
+  #failQueued(error: unknown): void {
+    for (let task = this.#queue.shift(); task !== undefined; task = this.#queue.shift()) {
+      this.#settleFailed(task, error);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------- time
+
+  /** A worker has come to its next task: its time runs from here. */
+  #watchFirst(worker: WorkerProcess, now: number): void {
+    if (worker.givenUp !== undefined) return;
+    const timeout = worker.first?.timeout ?? Infinity;
+    worker.deadline = timeout === Infinity ? Infinity : now + timeout;
+    if (timeout !== Infinity) this.#armTimer();
+  }
+
+  /** Settle a task that runs too long or is no longer wanted, and see to it that its worker is free again soon. */
+  #giveUp(task: Task, error: unknown): void {
+    if (task.settled) return;
+    const worker = this.#holderOf(task);
+    this.#settleFailed(task, error);
+    if (worker === undefined) return;
+    for (const other of worker.takeBack().reverse()) if (!other.settled) this.#queue.unshift(other);
+    if (worker.first === task) {
+      worker.givenUp = task;
+      worker.deadline = performance.now() + this.#options.gracePeriod;
+      worker.abortFirst();
+    } else if (worker.sent.length === 0) {
+      this.#refill(worker, performance.now());
+    }
+    this.#pump();
+  }
+
+  #holderOf(task: Task): WorkerProcess | undefined {
+    for (const worker of this.#workers) {
+      for (const sent of worker.sent) if (sent.task === task) return worker;
+    }
+    return undefined;
+  }
+
+  #tick(now: number): void {
+    for (const worker of [...this.#workers, ...this.#leaving]) {
+      if (worker.deadline > now) continue;
+      worker.deadline = Infinity;
+      const task = worker.first;
+      if (task !== undefined && !task.settled && worker.givenUp === undefined && !worker.condemned) {
+        const error = new TimeoutError(`The task ${task.name} has run for ${task.timeout} ms`);
+        this.#giveUp(task, locate(error, task.trace));
+      } else {
+        worker.condemned = true;
+        worker.signal('SIGKILL');
+      }
+    }
+    if (this.#fillAt <= now) this.#fill(now);
+    if (this.#mayForkAt <= now && this.#queue.length > 0) this.#pump();
+    this.#armTimer();
+  }
+
+  /** The next time at which something has to be done, Infinity when there is nothing. */
+  #nextDeadline(): number {
+    let next = this.#fillAt;
+    if (this.#queue.length > 0 && this.#mayForkAt > performance.now()) next = Math.min(next, this.#mayForkAt);
+    for (const { deadline } of this.#workers) if (deadline < next) next = deadline;
+    for (const { deadline } of this.#leaving) if (deadline < next) next = deadline;
+    return next;
+  }
+
+  #armTimer(): void {
+    const next = this.#nextDeadline();
+    if (next === this.#timerAt) return;
+    this.#timerAt = next;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (next === Infinity) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAt = Infinity;
+        this.#tick(performance.now());
+      },
+      Math.max(0, Math.ceil(next - performance.now())),
+    );
+    this.#timer.unref();
+  }
+
+  /** While there is work the loop stays alive, by nothing else of the pool's. */
+  #updateAlive(): void {
+    const wanted = this.#pending > 0 || (this.#joiners.length > 0 && !this.#isGone);
+    if (wanted) {
+      this.#keepAlive ??= setTimeout(() => {}, FOR_EVER);
+      this.#keepAlive.ref();
+    } else {
+      this.#keepAlive?.unref();
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------- blocking
+
+  /** Do the pool's work, and nothing else in this process, until `isDone` or the deadline. */
+  drive(isDone: () => boolean, until: number): void {
+    while (!isDone()) {
+      const now = performance.now();
+      if (now >= until) return;
+      this.#tick(now);
+      if (isDone()) return;
+      const watched = [...this.#workers, ...this.#leaving];
+      const fds: number[] = [];
+      const events: number[] = [];
+      for (const { channel, sentinel } of watched) {
+        fds.push(channel.isOpen && !channel.ended ? channel.fd : -1, sentinel); // poll(2) passes over -1
+        events.push(channel.events, READABLE);
+      }
+      const next = Math.min(until, this.#nextDeadline());
+      const wait = next === Infinity ? -1 : Math.max(0, next - performance.now());
+      const ready = native.pollFds(fds, events, wait);
+      if (typeof ready === 'number') continue;
+      watched.forEach((worker, index) => {
+        const channel = ready[index * 2] as number;
+        if (channel !== 0) this.onReady(worker, channel);
+        if (ready[index * 2 + 1] !== 0) worker.look();
+      });
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------- the end
+
+  close(): void {
+    if (this.#isAbandoned || this.#state !== State.Run) return;
+    this.#state = State.Close;
+    this.#fillAt = Infinity;
+    this.#afterwards();
+    this.#checkJoined();
+  }
+
+  terminate(): void {
+    if (this.#isAbandoned || this.#state === State.Terminate) return;
+    this.#state = State.Terminate;
+    this.#fillAt = Infinity;
+    const killAt = performance.now() + this.#options.gracePeriod;
+    for (const worker of [...this.#workers, ...this.#leaving]) {
+      worker.condemned = true;
+      worker.deadline = killAt; // one that ignores SIGTERM
+      worker.signal('SIGTERM');
+    }
+    for (const worker of this.#workers) {
+      for (const { task } of worker.sent) this.#settleFailed(task, terminated());
+    }
+    this.#failQueued(terminated());
+    this.#armTimer();
+    this.#checkJoined();
+    this.#updateAlive();
+  }
+
+  get #isGone(): boolean {
+    return this.#workers.size === 0 && this.#leaving.size === 0 && this.#pending === 0;
+  }
+
+  /** @throws `ERR_POOL_RUNNING` */
+  checkJoinable(): void {
+    if (this.#isAbandoned) this.checkRunning();
+    if (this.#state === State.Run) {
+      throw new ProcessError('Pool is still running: close or terminate it before join', { code: 'ERR_POOL_RUNNING' });
+    }
+  }
+
+  join(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#joiners.push(resolve);
+      this.#updateAlive();
+      this.#checkJoined();
+    });
+  }
+
+  joinSync(): void {
+    this.drive(() => this.#isGone, Infinity);
+  }
+
+  #checkJoined(): void {
+    if (this.#state === State.Run || !this.#isGone) return;
+    clearTimeout(this.#timer);
+    for (const resolve of this.#joiners.splice(0)) resolve();
+    this.#updateAlive();
+    clearTimeout(this.#keepAlive);
+    this.#keepAlive = undefined;
+  }
+
+  stats(): PoolStats {
+    let running = 0;
+    for (const worker of this.#workers) running += worker.sent.length;
+    return {
+      queued: this.#queue.length,
+      running,
+      done: this.#done,
+      failed: this.#failed,
+      workers: [...this.#workers].map(({ pid }) => pid),
+      forked: this.#forked,
+      latency: this.#latency.summary(),
+    };
+  }
+
+  /** In a child: the workers are the parent's. */
+  abandon(): void {
+    this.#isAbandoned = true;
+    for (const worker of [...this.#workers, ...this.#leaving]) worker.channel.close();
+    clearTimeout(this.#timer);
+    this.#keepAlive?.unref();
+  }
+}
+
+type MixedAnswer = readonly [values: unknown[], failures: [index: number, error: PackedError][]];
+
+function outcomesOf(
+  [values, failures]: MixedAnswer,
+  pid: number,
+  trace: { readonly stack?: string } | undefined,
+): Outcome[] {
+  const outcomes = values.map((value): Outcome => ({ ok: true, value }));
+  for (const [index, error] of failures) outcomes[index] = { ok: false, error: unpackError(error, pid, trace) };
+  return outcomes;
+}
+
+function terminated(): ProcessError {
+  return new ProcessError('The pool was terminated before the task was done', { code: 'ERR_POOL_TERMINATED' });
+}
+
+registerAtFork({
+  afterInChild() {
+    for (const reference of schedulers) reference.deref()?.abandon();
+    schedulers.clear();
+  },
+});

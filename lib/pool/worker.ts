@@ -1,0 +1,300 @@
+/**
+ * A worker: takes tasks from its socket one after the other, runs each, and answers before it begins the next, so that an
+ * answer is never lost with the worker.
+ */
+import { native } from '../native';
+import { registerAtFork } from '../posix/at-fork';
+import { closeSync } from 'node:fs';
+import { codedError } from '../errors';
+import { decode, encode } from '../ipc/serialize';
+import { loadFunction, type Importable } from '../process/importable';
+import type { Claims } from './claims';
+import { FrameReader, HEADER, Kind, Mode, padded, writeHeader } from './frames';
+import { inherited } from './functions';
+import { encodingError, packError, type PackedError } from './remote-error';
+import { EAGAIN, READABLE, sendAll } from './socket';
+import type { AnyFunction } from './task';
+
+/** What a worker inherits. */
+export interface WorkerSetup {
+  readonly fd: number;
+  readonly claims: Claims;
+  readonly initializer: AnyFunction | undefined;
+}
+
+const CUT_FROM = 16 * 1024;
+
+/** The task that runs in this process. */
+interface Current {
+  readonly number: number;
+  readonly functionId: number;
+  controller: AbortController | undefined;
+}
+
+/**
+ * Give the signal by which the running task is told that nobody wants its result any more: its own `AbortSignal` was
+ * aborted, or its timeout has passed.
+ *
+ * @returns In a task of a {@link Pool}, its `AbortSignal`; elsewhere undefined.
+ * @remarks An async task function sees the signal while it waits. One that computes without a pause cannot be told anything;
+ * after the pool's `gracePeriod` the worker of either kind is killed and replaced. In an async function ask before the first
+ * `await`, and keep the signal.
+ * @example
+ * ```js
+ * await pool.apply(async (url) => fetch(url, { signal: taskSignal() }), [url], { timeout: 1000 });
+ * ```
+ * @see AbortSignal (Node), docs/pool.md
+ */
+export function taskSignal(): AbortSignal | undefined {
+  const current = serving?.current;
+  if (current === undefined) return undefined;
+  return (current.controller ??= new AbortController()).signal;
+}
+
+let serving: Worker | undefined;
+
+/** Run as a worker until the pool lets go of it. Its end is the process's. */
+export async function runWorker(setup: WorkerSetup, initargs: readonly unknown[]): Promise<void> {
+  const worker = new Worker(setup);
+  serving = worker;
+  if (setup.initializer !== undefined) {
+    try {
+      await (setup.initializer as (...args: unknown[]) => unknown)(...initargs);
+    } catch (error) {
+      worker.answer(Kind.NoStart, packError(error), 'the initializer');
+      process.exitCode = 1;
+      return;
+    }
+  }
+  setup.claims.noteStarted();
+  await worker.serve();
+}
+
+class Worker {
+  current: Current | undefined;
+  readonly #fd: number;
+  readonly #claims: Claims;
+  readonly #functions = inherited();
+  readonly #reader = new FrameReader();
+  readonly #pid = native.getpid();
+  #watch = 0;
+  #end: (() => void) | undefined;
+
+  constructor({ fd, claims }: WorkerSetup) {
+    this.#fd = fd;
+    this.#claims = claims;
+  }
+
+  /** The promise settles when the pool has closed its end. */
+  serve(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#end = resolve;
+      this.#watch = native.watchDescriptor(this.#fd, READABLE, () => this.#onReadable());
+      this.#onReadable();
+    });
+  }
+
+  /** Let go of the socket: in a process that this one has forked, or at the end. */
+  close(): void {
+    if (this.#watch > 0) native.unwatch(this.#watch);
+    this.#watch = -1;
+    closeSync(this.#fd);
+  }
+
+  #onReadable(): void {
+    const got = this.#reader.receive(this.#fd);
+    if (got === 0 || (got < 0 && got !== EAGAIN)) return this.#leave();
+    if (this.current === undefined) return this.#run();
+    // A task waits for something. What is there for it?
+    while (this.#reader.scan()) {
+      if (this.#reader.kind === Kind.Abort && this.#reader.number === this.current.number) {
+        (this.current.controller ??= new AbortController()).abort(
+          codedError(Error, 'ABORT_ERR', 'The task is no longer wanted'),
+        );
+      }
+    }
+  }
+
+  /** The pool, or the whole parent, is gone. */
+  #leave(): void {
+    const busy = this.current !== undefined;
+    this.close();
+    // Nobody wants to hear of a task that still runs.
+    if (busy) process.exit(0);
+    this.#end?.();
+  }
+
+  /** Everything that has arrived, until a task has to be waited for. */
+  #run(): void {
+    const reader = this.#reader;
+    while (this.current === undefined && reader.next()) {
+      const kind: Kind = reader.kind;
+      if (kind === Kind.Resume) this.#claims.resume(reader.number);
+      else if (kind === Kind.Function) this.#learn(reader.functionId, decode(reader.value) as Importable);
+      else if (kind === Kind.Task && this.#claims.begin()) this.#begin();
+    }
+  }
+
+  /** A module that is loaded by `import`, or cannot be loaded, is an affair of the tasks that need it. */
+  #learn(id: number, importable: Importable): void {
+    const know = (fn: AnyFunction) => this.#functions.set(id, fn);
+    try {
+      const found = loadFunction(importable);
+      if (typeof found === 'function') return void know(found);
+      know(async (...args: never[]) => (await found)(...args));
+      found.then(know, () => {}); // told to each task
+    } catch (error) {
+      know(() => {
+        throw error;
+      });
+    }
+  }
+
+  #begin(): void {
+    const { mode, functionId, number, value, adopt } = this.#reader;
+    this.current = { number, functionId, controller: undefined };
+    let result: unknown;
+    try {
+      const values = decode(value, { adopt }) as unknown[];
+      const fn = this.#functions.get(functionId) as ((...args: unknown[]) => unknown) | undefined;
+      if (fn === undefined) throw codedError(Error, 'ERR_INTERNAL', `Worker ${this.#pid} does not know the function`);
+      result = (mode as Mode) === Mode.Call ? fn(...values) : runChunk(fn, values, mode);
+    } catch (error) {
+      this.#done(Kind.Thrown, packError(error));
+      return;
+    }
+    if (!isThenable(result)) {
+      this.#finish(result);
+      return;
+    }
+    result.then(
+      (settled) => {
+        this.#finish(settled);
+        this.#run();
+      },
+      (error: unknown) => {
+        this.#done(Kind.Thrown, packError(error));
+        this.#run();
+      },
+    );
+  }
+
+  #finish(result: unknown): void {
+    if (result instanceof MixedResults) this.#done(Kind.Mixed, [result.values, result.failures]);
+    else this.#done(Kind.Value, result);
+  }
+
+  #done(kind: Kind, value: unknown): void {
+    if (native.getpid() !== this.#pid) process.exit(); // a copy that the task forked has come to the end of the task
+    const { functionId = 0 } = this.current ?? {};
+    const name = this.#functions.get(functionId)?.name ?? '';
+    this.current = undefined;
+    this.answer(kind, value, name === '' ? 'an anonymous function' : `${name}()`);
+  }
+
+  /** Send an answer, whole, before anything else happens: once here, it survives this process. */
+  answer(kind: Kind, value: unknown, task: string): void {
+    let encoded;
+    try {
+      encoded = encode(value, { headroom: HEADER, cutFrom: CUT_FROM });
+    } catch (error) {
+      const failure = packError(encodingError(kind === Kind.Value ? value : (value as PackedError)[0], error, task));
+      kind = kind === Kind.NoStart ? kind : Kind.Thrown;
+      encoded = encode(failure, { headroom: HEADER, cutFrom: CUT_FROM });
+    }
+    const { bytes, parts } = encoded;
+    if (parts === undefined) {
+      writeHeader(bytes, 0, bytes.length, kind, 0, 0, 0);
+      return this.#send(bytes, bytes.length);
+    }
+    let length = 0;
+    for (const part of parts) length += part.length;
+    writeHeader(parts[0] as Uint8Array, 0, length, kind, 0, 0, 0);
+    for (const part of parts) this.#sendAll(part, part.length);
+    if (padded(length) > length) this.#sendAll(padding, padded(length) - length);
+  }
+
+  #send(bytes: Uint8Array, length: number): void {
+    const whole = padded(length);
+    if (whole > outgoing.length) {
+      this.#sendAll(bytes, length);
+      if (whole > length) this.#sendAll(padding, whole - length);
+      return;
+    }
+    outgoing.set(bytes, 0);
+    this.#sendAll(outgoing, whole);
+  }
+
+  #sendAll(bytes: Uint8Array, length: number): void {
+    // EPIPE: the parent is gone, and so is this process soon.
+    if (sendAll(this.#fd, bytes, length) < 0) process.exit(1);
+  }
+}
+
+const outgoing = new Uint8Array(64 * 1024);
+const padding = new Uint8Array(8);
+
+/** Results of a chunk of which some calls failed. */
+class MixedResults {
+  constructor(
+    readonly values: unknown[],
+    readonly failures: [index: number, error: PackedError][],
+  ) {}
+}
+
+/** Call the function with each of the values; the first promise makes the rest asynchronous. */
+function runChunk(fn: (...args: unknown[]) => unknown, values: readonly unknown[], mode: number): unknown {
+  const results: unknown[] = [];
+  if ((mode as Mode) === Mode.Map) {
+    // The usual case, without anything else in the loop.
+    for (let i = 0; i < values.length; i++) {
+      const result = fn(values[i]);
+      if (isThenable(result)) return runChunkAsync(fn, values, mode, results, result);
+      results.push(result);
+    }
+    return results;
+  }
+  if ((mode & Mode.GoOn) !== 0) return runChunkAsync(fn, values, mode, results, undefined);
+  for (let i = 0; i < values.length; i++) {
+    const result = fn(...(values[i] as unknown[]));
+    if (isThenable(result)) return runChunkAsync(fn, values, mode, results, result);
+    results.push(result);
+  }
+  return results;
+}
+
+async function runChunkAsync(
+  fn: (...args: unknown[]) => unknown,
+  values: readonly unknown[],
+  mode: number,
+  results: unknown[],
+  pending: PromiseLike<unknown> | undefined,
+): Promise<unknown> {
+  const failures: [number, PackedError][] = [];
+  const goesOn = (mode & Mode.GoOn) !== 0;
+  const spreads = (mode & Mode.StarMap) !== 0;
+  if (pending !== undefined) results.push(await pending);
+  for (let i = results.length; i < values.length; i++) {
+    try {
+      const result = spreads ? fn(...(values[i] as unknown[])) : fn(values[i]);
+      results.push(isThenable(result) ? await result : result);
+    } catch (error) {
+      if (!goesOn) throw error;
+      failures.push([i, packError(error)]);
+      results.push(undefined);
+    }
+  }
+  return failures.length === 0 ? results : new MixedResults(results, failures);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+registerAtFork({
+  // What a task forks is no worker: with a copy of the socket it could answer, and hide the worker's end.
+  afterInChild() {
+    serving?.close();
+    serving = undefined;
+  },
+});

@@ -1,0 +1,55 @@
+/** What a clean child does from its first turn to its end. */
+import { inspect } from 'node:util';
+import { mainGlobal } from '../main-context';
+import { native } from '../native';
+import { afterFlush, writeError } from './stdio';
+
+/** Run the target; its end is the child's. */
+export function runToEnd(target: () => unknown, name: string): void {
+  announceUncaught(name);
+  const fail = (error: unknown): void => {
+    reportError(error, name);
+    finish(1);
+  };
+  let result: unknown;
+  try {
+    result = target();
+  } catch (error) {
+    return fail(error);
+  }
+  // Without a promise to wait for, the end is that of every Node program: when the loop has nothing left to do.
+  if (isThenable(result)) result.then(() => finish(), fail);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
+}
+
+let announced = '';
+
+function announce(): void {
+  if (mainGlobal.process.listenerCount('uncaughtException') === 0) writeError(`Process ${announced}:\n`);
+}
+
+/** Say whose error it is that Node is about to print. */
+function announceUncaught(name: string): void {
+  announced = name;
+  mainGlobal.process.off('uncaughtExceptionMonitor', announce);
+  mainGlobal.process.on('uncaughtExceptionMonitor', announce);
+}
+
+/** Print an error of the target: the process's name, then the error as Node shows it, causes and properties included. */
+export function reportError(error: unknown, name: string): void {
+  writeError(`Process ${name}:\n${inspect(error)}\n`);
+}
+
+/** Exit, `'exit'` listeners and finalizers included, when the output has left. */
+export function finish(code?: number): void {
+  if (code !== undefined) mainGlobal.process.exitCode = code;
+  afterFlush(() => mainGlobal.process.exit());
+}
+
+/** Leave at once. */
+export function end(code: number): never {
+  return native.leaveProcess(code);
+}

@@ -1,0 +1,71 @@
+/** The process that started this one, as its child sees it. */
+import { inspect } from 'node:util';
+import { native } from '../native';
+import { validateTimeout } from './timeout';
+
+/** poll(2), as the addon has it. */
+const READABLE = 1;
+
+/**
+ * What a child knows of the process that started it.
+ *
+ * @see multiprocessing.parent_process
+ */
+export class ParentProcess {
+  /** The parent's name, such as `'MainProcess'`. */
+  readonly name: string;
+  /** The parent's pid. */
+  readonly pid: number;
+
+  /** A connection to it, where it is not the parent in the kernel's eyes; nothing but its end comes from there. */
+  readonly #lifeline: { fileno(): number } | undefined;
+
+  /** @internal */
+  constructor(name: string, pid: number, lifeline?: { fileno(): number }) {
+    this.name = name;
+    this.pid = pid;
+    this.#lifeline = lifeline;
+  }
+
+  /** Tell whether it is still there: a process whose parent ends gets another one. */
+  isAlive(): boolean {
+    if (this.#lifeline !== undefined) return native.pollFd(this.#lifeline.fileno(), READABLE, 0) === 0;
+    return native.getppid() === this.pid;
+  }
+
+  /**
+   * Wait until the parent has ended, without blocking the event loop.
+   *
+   * @param timeout - Milliseconds to wait at most. Default: for ever.
+   */
+  join(timeout?: number): Promise<void> {
+    const limit = validateTimeout(timeout);
+    return new Promise((resolve) => {
+      if (!this.isAlive() || limit <= 0) return resolve();
+      let timer: NodeJS.Timeout | undefined;
+      const done = (): void => {
+        clearTimeout(timer);
+        clearInterval(look);
+        if (watch > 0) native.unwatch(watch);
+        resolve();
+      };
+      const watch =
+        this.#lifeline === undefined
+          ? native.watchPid(this.pid, done)
+          : native.watchDescriptor(this.#lifeline.fileno(), READABLE, done);
+      // Without pidfds a look now and then has to do.
+      const look = watch > 0 ? undefined : setInterval(() => !this.isAlive() && done(), 20);
+      if (limit !== Infinity) timer = setTimeout(done, limit);
+      if (!this.isAlive()) done(); // it ended before the watch, which may be another process's then
+    });
+  }
+
+  /** Show it as Python does. */
+  toString(): string {
+    return `<ParentProcess name='${this.name}' pid=${this.pid}${this.isAlive() ? '' : ' stopped'}>`;
+  }
+
+  [inspect.custom](): string {
+    return this.toString();
+  }
+}

@@ -1,0 +1,157 @@
+/** Numbers that processes share, with the interface of a typed array. */
+import { registerHandle } from '../ipc/handles';
+import type { Lock } from '../sync/lock';
+import type { RLock } from '../sync/rlock';
+import { invalidType, outOfRange, validateInteger } from '../validate';
+import { allocate, type Block } from './arena';
+import {
+  elementType,
+  toElement,
+  views,
+  type Element,
+  type ElementType,
+  type ElementTypeOrCode,
+  type View,
+} from './element-type';
+import { chooseLock, describe, reach, type SharedOptions } from './guarded';
+
+/** The typed array that a type's elements lie in. */
+type ViewOf<T extends ElementTypeOrCode> = T extends 'i8' | 'b'
+  ? Int8Array<ArrayBuffer>
+  : T extends 'u8' | 'B' | 'c'
+    ? Uint8Array<ArrayBuffer>
+    : T extends 'i16' | 'h'
+      ? Int16Array<ArrayBuffer>
+      : T extends 'u16' | 'H'
+        ? Uint16Array<ArrayBuffer>
+        : T extends 'i32' | 'i'
+          ? Int32Array<ArrayBuffer>
+          : T extends 'u32' | 'I'
+            ? Uint32Array<ArrayBuffer>
+            : T extends 'i64' | 'q' | 'l'
+              ? BigInt64Array<ArrayBuffer>
+              : T extends 'u64' | 'Q' | 'L'
+                ? BigUint64Array<ArrayBuffer>
+                : T extends 'f32' | 'f'
+                  ? Float32Array<ArrayBuffer>
+                  : Float64Array<ArrayBuffer>;
+
+/** What a {@link SharedArray} has beside its elements. */
+interface Guarded {
+  /** The lock that was given or made. Absent with `{ lock: false }`. */
+  readonly getLock: () => Lock | RLock;
+  /** The same memory as a plain typed array. Absent with `{ lock: false }`. */
+  readonly getObj: () => View;
+}
+
+/** Numbers in memory that this process shares with its descendants, and with every process they are sent to. */
+export type SharedArray<T extends ElementTypeOrCode = ElementTypeOrCode> = ViewOf<T> & Guarded;
+
+/** What belongs to an array and is no element of it. */
+interface Belongings {
+  readonly block: Block;
+  readonly type: ElementType;
+  readonly lock: Lock | RLock | undefined;
+}
+const belongings = new WeakMap<object, Belongings>();
+
+/** Make `view` a shared array: an object of the typed array's own class for everything but where it is sent. */
+function share(view: object, block: Block, type: ElementType, lock: Lock | RLock | undefined): object {
+  belongings.set(view, { block, type, lock });
+  Object.setPrototypeOf(view, prototypes[type]);
+  if (lock === undefined) return view;
+  const hidden = { enumerable: false, configurable: true, writable: true };
+  Object.defineProperty(view, 'getLock', { value: () => lock, ...hidden });
+  const { length } = view as View;
+  Object.defineProperty(view, 'getObj', { value: () => new views[type](block.buffer, 0, length), ...hidden });
+  return view;
+}
+
+/**
+ * Numbers in memory that this process shares with its descendants, and with every process they are sent to.
+ *
+ * @remarks The object is a typed array: index, `length`, `set`, `fill`, `subarray` (shared too), iteration; `slice` and `map` give private copies.
+ * Storing wraps as typed arrays do. One access is one access to memory; hold the lock where several belong together. Sent through a
+ * pipe or a queue it is the same memory at the other end, of which a copy would be `array.slice()`.
+ * @example
+ * ```js
+ * const sums = new SharedArray('f64', 4); // four zeros
+ * sums.getLock().withSync(() => { sums[0] += 1.5; });
+ * ```
+ * @see multiprocessing.Array, multiprocessing.RawArray
+ */
+export const SharedArray = class {
+  /**
+   * @param type - `'i8'`, `'u8'`, `'i16'`, `'u16'`, `'i32'`, `'u32'`, `'i64'`, `'u64'`, `'f32'`, `'f64'`, or Python's code: `'i'`, `'d'`, `'c'`.
+   * @param lengthOrInitial - The number of elements, all 0, or the elements; for `'c'` also a string.
+   * @param options - The lock, as `{ lock }` or as it is; by default a new `RLock`.
+   */
+  constructor(type: unknown, lengthOrInitial: unknown, options?: SharedOptions | boolean | Lock | RLock) {
+    const name = elementType(type);
+    const View = views[name];
+    const initial = elementsOf(name, lengthOrInitial);
+    const length = initial?.length ?? (lengthOrInitial as number);
+    const lock = chooseLock(options);
+    const block = allocate(Math.max(1, length * View.BYTES_PER_ELEMENT));
+    const view = new View(block.buffer, 0, length);
+    if (initial !== undefined) (view as { set(elements: ArrayLike<unknown>): void }).set(initial);
+    return share(view, block, name, lock);
+  }
+
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && belongings.has(value);
+  }
+} as unknown as {
+  new <T extends ElementTypeOrCode>(
+    type: T,
+    lengthOrInitial: number | Iterable<Element<T> | number> | (T extends 'c' ? string : never),
+    options?: SharedOptions | boolean | Lock | RLock,
+  ): SharedArray<T>;
+};
+
+/** The most elements: what a typed array may have, which is more than there is memory. */
+const MAX_LENGTH = 2 ** 32;
+
+/** The elements of an initial value, checked; undefined when it is a length. */
+function elementsOf(type: ElementType, given: unknown): ArrayLike<unknown> | undefined {
+  if (typeof given === 'number') {
+    validateInteger(given, 'lengthOrInitial', 0, MAX_LENGTH);
+    return undefined;
+  }
+  if (typeof given === 'string' && type === 'c') {
+    return Array.from(given, (character, i) => toElement(type, character, `initial[${i}]`));
+  }
+  if (given === null || typeof given !== 'object' || !(Symbol.iterator in given)) {
+    throw invalidType('lengthOrInitial', 'of type number or an iterable of numbers', given);
+  }
+  const elements = Array.from(given as Iterable<unknown>, (element, i) => toElement(type, element, `initial[${i}]`));
+  if (elements.length > MAX_LENGTH) throw outOfRange('lengthOrInitial.length', `<= ${MAX_LENGTH}`, elements.length);
+  return elements;
+}
+
+/** One prototype for each type, between the array and its typed array's: by it the array is recognised where it is sent. */
+const prototypes = Object.fromEntries(
+  (Object.keys(views) as ElementType[]).map((type) => {
+    const View = views[type];
+    const Class = class extends (View as typeof Uint8Array) {
+      // A copy (slice, map, filter) is an ordinary typed array, in this process's own memory.
+      static get [Symbol.species](): Uint8ArrayConstructor {
+        return View as unknown as Uint8ArrayConstructor;
+      }
+    };
+    Object.defineProperty(Class, 'name', { value: 'SharedArray' });
+    registerHandle<object>({
+      tag: `SharedArray.${type}`,
+      Class,
+      reduce(array) {
+        const { block, lock } = belongings.get(array) as Belongings;
+        return describe(block, type, (array as { length: number }).length, lock);
+      },
+      revive(data) {
+        const { block, view, description } = reach(data, 'SharedArray');
+        return share(view, block, description.type, description.lock);
+      },
+    });
+    return [type, Class.prototype];
+  }),
+) as Readonly<Record<ElementType, object>>;

@@ -1,0 +1,115 @@
+// The child's half: V8's threads created again where they stood.
+#include "platform.h"
+#include "threads.h"
+
+#if REALFORK_REVIVES_THREADS
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "futex.h"
+#include "leave.h"
+#include "machine.h"
+#include "thread_stop.h"
+#include "thread_table.h"
+
+// glibc 2.35 and later register restartable sequences for each thread and export where the area is.
+extern "C" {
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+}
+
+namespace realfork::threads {
+
+namespace {
+
+std::atomic<int> revived{0};  // futex: threads that are back
+
+constexpr uint64_t Bit(int signal) {
+  return 1ull << (signal - 1);
+}
+
+// What the kernel sends to a thread for something the thread itself has done; 32 and 33 are glibc's.
+constexpr uint64_t kSynchronous =
+    Bit(SIGSEGV) | Bit(SIGBUS) | Bit(SIGFPE) | Bit(SIGILL) | Bit(SIGTRAP) | Bit(SIGSYS) | Bit(32) | Bit(33);
+
+// All others are the main thread's. It has them blocked until the child is whole; a thread that is back would take them
+// at once, run libuv's handler beside the main thread's reset of the handlers, and the signal would be lost (seen: a
+// child that was terminated right after its start and lived on).
+void LeaveSignalsToMainThread(Thread* thread) {
+  // The kernel's signal set, 8 bytes, of which sigreturn(2) makes the thread's mask; glibc's sigset_t is larger.
+  *reinterpret_cast<uint64_t*>(&thread->context->uc_sigmask) |= ~kSynchronous;
+  thread->follows_mask = true;
+  thread->borrowed_mask = 0;  // none of it is given back when the main thread unblocks something
+}
+
+// A new thread has no registration; the area inherited from its former self says otherwise, so it is written afresh.
+void RegisterRseq(uintptr_t thread_pointer) {
+  if (&__rseq_size == nullptr || __rseq_size == 0) return;
+  constexpr uint32_t kAreaSize = 32;  // linux/rseq.h: the original size, which every kernel takes
+  auto* area = reinterpret_cast<uint32_t*>(thread_pointer + __rseq_offset);
+  memset(area, 0, kAreaSize);
+  area[1] = static_cast<uint32_t>(-1);  // cpu_id: RSEQ_CPU_ID_UNINITIALIZED
+  if (syscall(SYS_rseq, area, kAreaSize, 0, machine::kRseqSignature) != 0) {
+    area[1] = static_cast<uint32_t>(-2);  // RSEQ_CPU_ID_REGISTRATION_FAILED: glibc then asks the kernel each time
+  }
+}
+
+// First code of the new thread, on its scratch stack with its old thread pointer. It ends in the return from the signal
+// handler that its former self stands in, on its former stack.
+int ComeBack(void* argument) {
+  auto* thread = static_cast<Thread*>(argument);
+  // Once it is counted below the main thread may fork again, and the next handler must not stand on this stack nor
+  // overwrite `context`: until the return from the handler restores the mask, the park signal has to wait. It is in no
+  // mask that pthread_sigmask(3) has set.
+  constexpr uint64_t kAllSignals = ~0ull;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &kAllSignals, nullptr, sizeof kAllSignals);
+  prctl(PR_SET_NAME, thread->name);
+  syscall(SYS_set_robust_list, thread->robust_list, thread->robust_length);
+  RegisterRseq(thread->thread_pointer);
+  // glibc clears these for every other thread when it forks (__nptl_reclaim_stacks).
+  for (unsigned i = 0; i < thread->specific_count; i++) {
+    pthread_setspecific(thread->specific[i].key, thread->specific[i].value);
+  }
+  revived.fetch_add(1);
+  FutexWakeAll(&revived);
+  errno = thread->saved_errno;
+  machine::LeaveHandler(thread->info, thread->context);
+}
+
+}  // namespace
+
+void Revive() {
+  constexpr int kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                         CLONE_SETTLS | CLONE_CHILD_CLEARTID;
+  int expected = 0;
+  revived.store(0);
+  for (const auto& thread : Table()) {
+    if (thread->kind != Kind::kPlatform || !thread->parked) continue;
+    // The word keeps the id of the former self, which glibc zeroed in fork: mutexes of the recursive kind and rwlocks
+    // remember their owner by it, and the thread may hold one; non-zero, it also keeps the stack from being reused.
+    // The kernel clears it, whatever it holds, when the thread ends.
+    *thread->tid_word = thread->tid_value;
+    thread->hold.store(0);
+    thread->parked = false;
+    LeaveSignalsToMainThread(thread.get());
+    const int tid = clone(ComeBack, thread->stack.data() + thread->stack.size(), kFlags, thread.get(), nullptr,
+                          reinterpret_cast<void*>(thread->thread_pointer), thread->tid_word);
+    if (tid < 0) GiveUp(kExitCannotRevive);
+    thread->tid = tid;
+    thread->proc_id = tid;
+    expected++;
+  }
+  for (int done = revived.load(); done != expected; done = revived.load()) {
+    FutexWait(&revived, done);
+  }
+  RemoveParkAction();
+}
+
+}  // namespace realfork::threads
+
+#endif  // REALFORK_REVIVES_THREADS

@@ -1,0 +1,175 @@
+#include "threads.h"
+
+#include "platform.h"
+
+#if REALFORK_REVIVES_THREADS
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "machine.h"
+#include "thread_stop.h"
+#include "thread_table.h"
+
+namespace realfork::threads {
+
+namespace {
+
+// How long an unsafe thread may run before it is stopped again, and for how long that is repeated.
+constexpr long kRetryNanoseconds = 20'000;
+constexpr long kSafePointLimitMs = 5'000;
+constexpr long kWorkerLimitMs = 200;
+constexpr long kWorkerRetryNanoseconds = 200'000;
+constexpr long kConditionWaitMs = 20;
+// A thread with no isolate this long after its start will not become a Worker.
+constexpr long kSettledMs = 2'000;
+
+// A V8 thread may be copied where it stands when no library code is on top of its stack: inside malloc or stdio it may
+// hold a lock that fork(2)'s own handlers in glibc (or in another allocator) wait for. A futex waiter is inside no such
+// section: whoever waits for a lock of malloc does not hold another. In uv_async_send a thread may have read the number
+// of the parent's wake-up descriptor, and has counted itself in a word that the child's loop starts from zero.
+bool SafeForCopy(const Thread& thread) {
+  const uintptr_t pc = machine::ProgramCounter(thread.context);
+  if (InV8Text(pc)) return !InAsyncSend(pc);
+  const long call = machine::InterruptedCall(thread.context);
+  return call == SYS_futex || call == machine::kInterrupted;
+}
+
+bool InConditionWait(const Thread& thread) {
+  // glibc's condition variables wait with FUTEX_WAIT_BITSET, its mutexes with FUTEX_WAIT.
+  return machine::InterruptedCall(thread.context) == SYS_futex &&
+         (machine::Argument2(thread.context) & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+}
+
+enum class Verdict { kReady, kAgain, kNotNeeded };
+
+// A Worker is absent in the child and must hold no lock there. In epoll_wait, or in any other call that a signal
+// interrupts, it holds none. In the wait of a condition variable it stands in Atomics.wait, or in a garbage collection
+// that waits for V8's threads: then it may hold a lock of the whole process (seen: cppgc's g_process_mutex, which every
+// new Worker takes). Idle V8 threads have nothing to do for a collection, and one that waited for long before they were
+// found idle has been told so.
+Verdict JudgeWorker(Thread* thread, bool platform_idle) {
+  if (!InConditionWait(*thread)) {
+    thread->waits_since = 0;
+    const long call = machine::InterruptedCall(thread->context);
+    return call == machine::kNone || call == SYS_futex ? Verdict::kAgain : Verdict::kReady;
+  }
+  if (thread->waits_since == 0) thread->waits_since = NowMs();
+  return platform_idle && NowMs() - thread->waits_since > kConditionWaitMs ? Verdict::kReady : Verdict::kAgain;
+}
+
+Verdict JudgeOther(Thread* thread, bool platform_idle) {
+  if (thread->in_isolate) thread->kind = Kind::kWorker;
+  if (thread->kind == Kind::kWorker) return JudgeWorker(thread, platform_idle);
+  if (AgeMs(*thread) > kSettledMs) thread->kind = Kind::kForeign;
+  const bool waits = machine::InterruptedCall(thread->context) != machine::kNone;
+  return waits || thread->kind == Kind::kForeign ? Verdict::kNotNeeded : Verdict::kAgain;
+}
+
+// Stops the threads; keeps those that are ready, lets the others go, and returns those to be stopped again.
+template <typename Judge>
+std::vector<Thread*> StopAndJudge(const std::vector<Thread*>& threads, Judge judge) {
+  std::vector<Thread*> again;
+  again.reserve(threads.size());  // no malloc from here on: a stopped thread may hold its lock
+  bool some_go = false;
+  Stop(threads);
+  for (Thread* thread : threads) {
+    if (thread->gone) continue;
+    const Verdict verdict = thread->parked ? judge(thread) : Verdict::kAgain;
+    if (verdict == Verdict::kReady) continue;
+    Let(thread);
+    some_go = true;
+    if (verdict == Verdict::kAgain) again.push_back(thread);
+  }
+  if (some_go) OpenGate();
+  return again;
+}
+
+void Pause(long nanoseconds) {
+  timespec pause{0, nanoseconds};
+  nanosleep(&pause, nullptr);
+}
+
+// Those found at an unsafe place run on a little and are stopped again, while the safe ones stay.
+bool ParkPlatform() {
+  std::vector<Thread*> open = Select([](Kind kind) { return kind == Kind::kPlatform; });
+  const long deadline = NowMs() + kSafePointLimitMs;
+  for (;;) {
+    open = StopAndJudge(open, [](Thread* t) { return SafeForCopy(*t) ? Verdict::kReady : Verdict::kAgain; });
+    if (open.empty()) return true;
+    if (NowMs() > deadline) return false;
+    Pause(kRetryNanoseconds);
+  }
+}
+
+bool PlatformIsIdle() {
+  return std::all_of(Table().begin(), Table().end(), [](auto& thread) {
+    return thread->kind != Kind::kPlatform || (thread->parked && InConditionWait(*thread));
+  });
+}
+
+}  // namespace
+
+ParkResult Park() {
+  Scan();
+  InstallParkAction();
+  for (const auto& thread : Table()) thread->waits_since = 0;
+  const long deadline = NowMs() + kWorkerLimitMs;
+  for (;;) {
+    if (!ParkPlatform()) {
+      Release();
+      return ParkResult::kUnsafe;
+    }
+    const bool platform_idle = PlatformIsIdle();
+    std::vector<Thread*> busy =
+        StopAndJudge(Select([](Kind kind) { return kind == Kind::kWorker || kind == Kind::kUnknown; }),
+                     [&](Thread* thread) { return JudgeOther(thread, platform_idle); });
+    if (busy.empty()) return ParkResult::kParked;
+    // A Worker may be busy waiting for a V8 thread that is parked: everybody runs on.
+    LetAllGo();
+    if (NowMs() > deadline) {
+      for (Thread* thread : busy) {
+        if (thread->kind == Kind::kUnknown) thread->kind = Kind::kForeign;  // ran so long without becoming a Worker
+      }
+      if (std::any_of(busy.begin(), busy.end(), [](Thread* t) { return t->kind == Kind::kWorker; })) {
+        Release();
+        return ParkResult::kWorkerBusy;
+      }
+    }
+    Pause(kWorkerRetryNanoseconds);
+  }
+}
+
+void Release() {
+  LetAllGo();
+  RemoveParkAction();
+}
+
+}  // namespace realfork::threads
+
+#else  // !REALFORK_REVIVES_THREADS
+
+namespace realfork::threads {
+
+void Learn() {}
+int V8ThreadCount() {
+  return 0;
+}
+int WorkerCount() {
+  return 0;
+}
+ParkResult Park() {
+  return ParkResult::kParked;
+}
+void Release() {}
+void Revive() {}
+void FollowMask(uint64_t, uint64_t) {}
+void FollowCredentials() {}
+
+}  // namespace realfork::threads
+
+#endif

@@ -1,0 +1,199 @@
+import { cleanProgram } from '../helpers/program';
+
+test('O04 imap yields in order as results come, the first before the last is done, and ends properly', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { go } = t.pipes('go');
+    const { readSync, writeSync } = require('node:fs') as typeof import('node:fs');
+    const pool = new t.mp.Pool(3);
+    const sqr = (x: number) => x * x;
+    const all: number[] = [];
+    for await (const value of pool.imap(sqr, Array(10).keys())) all.push(value);
+    t.report(all);
+    const last = (x: number) => {
+      if (x === 9) readSync(go.read, Buffer.alloc(1));
+      return x;
+    };
+    const it = pool.imap(last, Array(10).keys());
+    const first = await it.next();
+    writeSync(go.write, 'x');
+    for (let i = 1; i < 10; i++) if ((await it.next()).value !== i) throw new Error(`not ${i}`);
+    t.report([first, await it.next(), await it.next()].map(({ done, value }) => [done, value ?? null]));
+    let next = 0;
+    for await (const value of pool.imap(sqr, Array(1000).keys(), { chunkSize: 100 })) {
+      if (value !== next * next) throw new Error(`${value} for ${next}`);
+      next++;
+    }
+    t.report(next);
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([
+    [0, 1, 4, 9, 16, 25, 36, 49, 64, 81],
+    [
+      [false, 0],
+      [true, null],
+      [true, null],
+    ],
+    1000,
+  ]);
+});
+
+test('O04 imapUnordered yields the same set, fast items first', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { go } = t.pipes('go');
+    const { readSync, writeSync } = require('node:fs') as typeof import('node:fs');
+    const pool = new t.mp.Pool(2);
+    for (const options of [{}, { chunkSize: 100 }]) {
+      const values: number[] = [];
+      for await (const value of pool.imapUnordered((x: number) => x * x, Array(1000).keys(), options))
+        values.push(value);
+      values.sort((a, b) => a - b);
+      t.report(values.length === 1000 && values.every((value, i) => value === i * i));
+    }
+    const slowFirst = (x: number) => {
+      if (x === 0) readSync(go.read, Buffer.alloc(1));
+      return x;
+    };
+    const it = pool.imapUnordered(slowFirst, [0, 1, 2, 3]);
+    const early = [(await it.next()).value, (await it.next()).value, (await it.next()).value];
+    writeSync(go.write, 'x');
+    t.report([early, await it.next(), (await it.next()).done]);
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([true, true, [[1, 2, 3], { done: false, value: 0 }, true]]);
+});
+
+test('an error of the source comes after the results before it; one of a call makes one next() reject', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(2);
+    function* failing(total: number, when: number) {
+      for (let i = 0; i < total; i++) {
+        if (i === when) throw new RangeError('when');
+        yield i;
+      }
+    }
+    const sqr = (x: number) => x * x;
+    const drain = async (it: AsyncIterator<unknown>) => {
+      const all: unknown[] = [];
+      for (let i = 0; i < 12; i++) {
+        try {
+          const { done, value } = await it.next();
+          if (done === true) return [...all, 'end'];
+          all.push(value);
+        } catch (error) {
+          all.push((error as Error).message);
+        }
+      }
+      return all;
+    };
+    t.report(await drain(pool.imap(sqr, failing(10, 3))));
+    t.report(await drain(pool.imap(sqr, failing(20, 7), { chunkSize: 2 })));
+    t.report(await drain(pool.imap(sqr, failing(1, 0))));
+    const unordered = await drain(pool.imapUnordered(sqr, failing(10, 3)));
+    t.report([unordered.slice(0, 3).sort(), unordered.slice(3)]);
+    t.report(await pool.map(sqr, failing(5, 2)).catch((error: Error) => error.message));
+    const odd = (x: number) => {
+      if (x % 2 === 1) throw new Error(`odd ${x}`);
+      return x;
+    };
+    t.report(await drain(pool.imap(odd, [0, 1, 2, 3, 4])));
+    t.report(await drain(pool.imap(odd, [0, 1, 2, 3, 4], { chunkSize: 3 })));
+    t.report(await drain(pool.imap(async (x: number) => Promise.resolve(odd(x)), [0, 1, 2], { chunkSize: 3 })));
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([
+    [0, 1, 4, 'when', 'end'],
+    [0, 1, 4, 9, 16, 25, 'when', 'end'],
+    ['when', 'end'],
+    [
+      [0, 1, 4],
+      ['when', 'end'],
+    ],
+    'when',
+    [0, 'odd 1', 2, 'odd 3', 4, 'end'],
+    [0, 'odd 1', 2, 'odd 3', 4, 'end'],
+    [0, 'odd 1', 2, 'end'],
+  ]);
+});
+
+test('items are taken no faster than results are; break stops the source; async sources work', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(2);
+    const state = { taken: 0, ended: false };
+    function* endless() {
+      try {
+        for (;;) yield state.taken++;
+      } finally {
+        state.ended = true;
+      }
+    }
+    let used = 0;
+    let most = 0;
+    for await (const value of pool.imap((x: number) => x, endless(), { window: 20 })) {
+      if (value !== used) throw new Error(`${value} for ${used}`);
+      used++;
+      most = Math.max(most, state.taken - used);
+      if (used === 500) break;
+    }
+    t.report([most <= 21, state.ended, state.taken <= 522]);
+    async function* later() {
+      for (let i = 0; i < 50; i++) {
+        if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+        yield i;
+      }
+      if (t.args.length > 0) throw new Error('never');
+    }
+    let sum = 0;
+    for await (const value of pool.imap((x: number) => x, later(), { chunkSize: 7 })) sum += value;
+    for await (const value of pool.imapUnordered(async (x: number) => Promise.resolve(x), later())) sum += value;
+    t.report(sum);
+    // Several waiters at once, and a timeout: what did not come in time comes later.
+    const { go } = t.pipes('go');
+    const { readSync, writeSync } = require('node:fs') as typeof import('node:fs');
+    const it = pool.imap(
+      (x: number) => {
+        if (x === 0) readSync(go.read, Buffer.alloc(1));
+        return x;
+      },
+      [0, 1, 2],
+    );
+    const late = await it.next(30).catch((error: Error) => error.name);
+    const both = Promise.all([it.next(), it.next()]);
+    writeSync(go.write, 'x');
+    t.report([late, ...(await both).map(({ value }) => value), (await it.next()).value, (await it.next()).done]);
+    pool.terminate();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([[true, true, true], 2 * 1225, ['TimeoutError', 0, 1, 2, true]]);
+});
+
+test('100,000 items from a generator leave the heap as it was', async () => {
+  const run = await cleanProgram(
+    async (_rf, t) => {
+      const pool = new t.mp.Pool(2);
+      function* items() {
+        for (let i = 0; i < 100_000; i++) yield { i, text: `item ${i}` };
+      }
+      const used = () => {
+        (globalThis.gc as () => void)();
+        return process.memoryUsage().heapUsed;
+      };
+      let count = 0;
+      let before = 0;
+      let most = 0;
+      for await (const { i } of pool.imap((item: { i: number; text: string }) => item, items(), { chunkSize: 10 })) {
+        if (i !== count) throw new Error(`${i} for ${count}`);
+        count++;
+        if (count === 10_000) before = used();
+        else if (count % 30_000 === 0) most = Math.max(most, used());
+      }
+      t.report([count, most - before < 4_000_000]);
+      pool.close();
+      await pool.join();
+    },
+    { nodeFlags: ['--expose-gc'], timeout: 60_000 },
+  );
+  expect(run.reports).toEqual([[100_000, true]]);
+}, 90_000);

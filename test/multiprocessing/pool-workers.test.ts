@@ -1,0 +1,314 @@
+import { cleanProgram } from '../helpers/program';
+
+test('O17 the initializer runs once in each worker with its args, before any task, replacements included', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const memory = new t.mp.SharedMemory({ create: true, size: 4 });
+    const started = new Int32Array(memory.buf.buffer, memory.buf.byteOffset, 1);
+    let state: unknown = 'not initialised';
+    const marker = { instance: new Map([[1, 2]]) };
+    const pool = new t.mp.Pool(3, {
+      initializer: async (given: typeof marker, text: string) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        Atomics.add(started, 0, 1);
+        state = [given === marker, text];
+      },
+      initargs: [marker, 'text'],
+    });
+    const look = () => [process.pid, state];
+    const seen = new Map<number, unknown>();
+    const note = (results: unknown[]) => {
+      for (const [pid, state] of results as [number, unknown][]) seen.set(pid, state);
+    };
+    note(await pool.map(look, new Array(30).fill(0), { chunkSize: 1 }));
+    await pool.run(() => process.exit(1)).catch(() => {});
+    for (const pid of pool.stats().workers) rf.kill(pid, 'SIGKILL');
+    note(await pool.map(look, new Array(30).fill(0), { chunkSize: 1 }));
+    await t.waitUntil(() => pool.stats().workers.length === 3, 'three workers');
+    note(await pool.map(look, new Array(30).fill(0), { chunkSize: 1 }));
+    t.report([...new Set([...seen.values()].map((state) => JSON.stringify(state)))]);
+    const { forked } = pool.stats();
+    pool.close();
+    await pool.join();
+    t.report([state, (started[0] as number) <= forked, (started[0] as number) >= seen.size]);
+    memory.close();
+    memory.unlink();
+  });
+  expect(run.reports).toEqual([['[true,"text"]'], ['not initialised', true, true]]);
+});
+
+test('maxTasksPerChild replaces workers, the exact number of tasks each', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(3, { maxTasksPerChild: 10 });
+    let done = 0;
+    const sqr = (x: number): [number, number, number] => [x * x, process.pid, ++done];
+    const results = await Promise.all(Array.from({ length: 100 }, (_, i) => pool.run(sqr, i)));
+    const byPid = new Map<number, number>();
+    for (const [, pid, count] of results) byPid.set(pid, Math.max(byPid.get(pid) ?? 0, count));
+    t.report([results.every(([value], i) => value === i * i), Math.max(...byPid.values()), byPid.size >= 10]);
+    t.report(await pool.map((x: number) => x + 1, [1, 2, 3]));
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([
+    [true, 10, true],
+    [2, 3, 4],
+  ]);
+});
+
+test('a pool closed early, each worker for one task, does all that was handed in', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(3, { maxTasksPerChild: 1 });
+    const pid = () => process.pid;
+    const results = Array.from({ length: 6 }, () => pool.applyAsync(pid));
+    pool.close();
+    await pool.join();
+    const pids = await Promise.all(results.map((result) => result.get(0)));
+    t.report([new Set(pids).size, pool.stats().workers, t.mp.activeChildren().length]);
+  });
+  expect(run.reports).toEqual([[6, [], 0]]);
+});
+
+test('functions made after the workers, and closures, work, with the state of the moment of the fork', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(2);
+    let factor = 2;
+    const times = (x: number) => x * factor;
+    t.report(await pool.map(times, [1, 2], { chunkSize: 2 }));
+    factor = 3;
+    t.report(await pool.map(times, [1, 2], { chunkSize: 2 }));
+    t.report(await pool.map((x: number) => x * factor, [1, 2], { chunkSize: 2 }));
+    class Holder {
+      #secret = 42;
+      read() {
+        return this.#secret;
+      }
+    }
+    const holder = new Holder();
+    t.report(await pool.run(() => holder.read()));
+    t.report(await pool.run(holder.read.bind(holder)));
+    t.report(await pool.run(Math.hypot, 3, 4));
+    t.report(await Promise.all(Array.from({ length: 20 }, (_, i) => pool.run(() => i * factor))));
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([[2, 4], [2, 4], [3, 6], 42, 42, 5, Array.from({ length: 20 }, (_, i) => i * 3)]);
+});
+
+test('stable functions cost no forks, and renewing a worker does not disturb a task that runs', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { go } = t.pipes('go');
+    const { readSync, writeSync } = require('node:fs') as typeof import('node:fs');
+    const pool = new t.mp.Pool(2);
+    const stable = (x: number) => x;
+    const wait = () => {
+      readSync(go.read, Buffer.alloc(1));
+      return process.pid;
+    };
+    const result = pool.run(wait);
+    await pool.run(stable, 1);
+    await t.waitUntil(() => pool.stats().workers.length === 2, 'two workers');
+    for (let i = 0; i < 300; i++) await pool.run(stable, i);
+    await pool.map(stable, Array(1000).keys());
+    const { forked } = pool.stats();
+    for (let i = 0; i < 10; i++) if ((await pool.run(() => i)) !== i) throw new Error('another value');
+    const busy = pool.stats().workers;
+    writeSync(go.write, 'x');
+    t.report([forked <= 3, pool.stats().forked >= 10, busy.includes(await result)]);
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([[true, true, true]]);
+});
+
+test('workers hold nothing of each other', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { readdirSync, readlinkSync } = require('node:fs') as typeof import('node:fs');
+    const pool = new t.mp.Pool(4);
+    const sockets = () => {
+      const opened = readdirSync('/proc/self/fd').filter((fd) => Number(fd) > 2);
+      const links = opened.map((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`);
+        } catch {
+          return '';
+        }
+      });
+      return links.filter((link) => link.startsWith('socket:'));
+    };
+    await pool.map(sockets, [1, 2, 3, 4], { chunkSize: 1 });
+    await t.waitUntil(() => pool.stats().workers.length === 4, 'four workers');
+    const all = await pool.map(sockets, new Array(40).fill(0), { chunkSize: 1 });
+    t.report([...new Set(all.map((links) => links.length))]);
+    const before = readdirSync('/proc/self/fd').length;
+    pool.close();
+    await pool.join();
+    t.report(before - readdirSync('/proc/self/fd').length >= 8);
+  });
+  expect(run.reports).toEqual([[1], true]);
+});
+
+test('O22 arguments and results are collectable once delivered, and 100,000 tiny tasks leave the heap as it was', async () => {
+  const run = await cleanProgram(
+    async (_rf, t) => {
+      const gc = globalThis.gc as () => void;
+      const pool = new t.mp.Pool(2);
+      const references: WeakRef<object>[] = [];
+      await (async () => {
+        const argument = { a: new Array(10).fill(1) };
+        references.push(new WeakRef(argument));
+        const result = await pool.run((x: object) => x, argument);
+        references.push(new WeakRef(result));
+        const closure = () => argument;
+        references.push(new WeakRef(closure));
+        const asyncResult = pool.applyAsync(closure);
+        references.push(new WeakRef(await asyncResult.get()), new WeakRef(asyncResult));
+        for (const value of await pool.map((x: object) => x, [argument, argument])) references.push(new WeakRef(value));
+        for await (const value of pool.imap((x: object) => x, [argument])) references.push(new WeakRef(value));
+      })();
+      await t.waitUntil(() => {
+        gc();
+        return references.every((reference) => reference.deref() === undefined);
+      }, 'everything collected');
+      const noop = (x: number) => x;
+      const used: number[] = [];
+      for (let round = 0; round < 10; round++) {
+        await Promise.all(Array.from({ length: 10_000 }, (_, i) => pool.run(noop, i)));
+        gc();
+        used.push(process.memoryUsage().heapUsed);
+      }
+      t.report([references.length, (used[9] as number) - (used[1] as number) < 2_000_000]);
+      pool.close();
+      await pool.join();
+    },
+    { nodeFlags: ['--expose-gc'], timeout: 60_000 },
+  );
+  expect(run.reports).toEqual([[8, true]]);
+}, 90_000);
+
+test('arguments and results of every kind and size', async () => {
+  const run = await cleanProgram(
+    async (_rf, t) => {
+      const assert: typeof import('node:assert') = require('node:assert');
+      const pool = new t.mp.Pool(2);
+      const echo = (x: unknown) => x;
+      const sparse = new Array<number>(3);
+      sparse[1] = 2;
+      const values: unknown[] = [
+        undefined,
+        null,
+        -0,
+        10n ** 30n,
+        'tëxt €',
+        new Date(0),
+        /a/g,
+        new Map([[{ a: 1 }, new Set([1, 'b'])]]),
+        new Float64Array([1.5, NaN]),
+        Buffer.from('bytes'),
+        sparse,
+        'x'.repeat(100_000),
+        Array.from({ length: 50_000 }, (_, i) => i),
+        Array.from({ length: 50_000 }, (_, i) => ({ i, text: String(i) })),
+      ];
+      for (const value of values) assert.deepStrictEqual(await pool.run(echo, value), value);
+      assert.deepStrictEqual(await pool.map(echo, values), values);
+      for (const size of [1, 16_383, 16_384, 65_520, 65_536, 1 << 20, (5 << 20) + 3, 40 << 20]) {
+        const bytes = Buffer.alloc(size, size % 251);
+        const back = (await pool.run(echo, bytes)) as Buffer;
+        if (!back.equals(bytes)) throw new Error(`${size} bytes differ`);
+        const array = new Uint8Array(size).fill(7);
+        assert.deepStrictEqual(((await pool.run(echo, array)) as Uint8Array).subarray(0, 100), array.subarray(0, 100));
+      }
+      // Many long ones at once, both ways, more than any socket buffer holds.
+      const many = Array.from({ length: 40 }, (_, i) => Buffer.alloc(1 << 20, i));
+      const back = (await Promise.all(many.map((bytes) => pool.run(echo, bytes)))) as Buffer[];
+      t.report(back.every((bytes, i) => bytes.equals(many[i] as Buffer)));
+      // What is changed after the call was made does not reach the worker.
+      const changed = Buffer.alloc(1 << 20, 1);
+      const result = pool.run((bytes: Buffer) => bytes.every((byte) => byte === 1), changed);
+      changed.fill(2);
+      t.report(await result);
+      pool.close();
+      await pool.join();
+    },
+    { timeout: 60_000 },
+  );
+  expect(run.reports).toEqual([true, true]);
+}, 90_000);
+
+test('locks, queues, shared memory and connections reach tasks as arguments', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(2);
+    const noop = () => 0;
+    await pool.run(noop); // workers are there before what is made next
+    await t.waitUntil(() => pool.stats().workers.length === 2, 'two workers');
+    const queue = new t.mp.Queue();
+    const put = (q: InstanceType<typeof t.mp.Queue>, x: number) => q.put(x);
+    await pool.starmap(put, [[queue, 1] as [typeof queue, number], [queue, 2]]);
+    t.report([await queue.get(), await queue.get()].sort());
+    const lock = new t.mp.Lock();
+    const locked = (l: InstanceType<typeof t.mp.Lock>) => l.acquireSync({ block: false });
+    lock.acquireSync();
+    t.report(await pool.run(locked, lock));
+    lock.release();
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([[1, 2], false]);
+});
+
+test('events and stats', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(2);
+    const events: string[] = [];
+    pool.on('worker', (pid) => events.push(`worker ${pid > 0}`));
+    pool.on('workerEnd', ({ exitCode }, expected) => events.push(`end ${exitCode} ${expected}`));
+    pool.on('idle', () => events.push('idle'));
+    t.report(pool.stats());
+    const fail = () => {
+      throw new Error('no');
+    };
+    const waiting = [pool.run(() => 1), pool.run(fail).catch(() => 0), pool.run(() => 3), pool.run(() => 4)];
+    const { queued, running, workers } = pool.stats();
+    t.report([queued + running, workers.length <= 2]);
+    await Promise.all(waiting);
+    const { done, failed, latency } = pool.stats();
+    t.report([
+      done,
+      failed,
+      latency !== null && latency.p50 > 0 && latency.p50 <= latency.p99 && latency.p99 <= latency.max,
+    ]);
+    pool.close();
+    await pool.join();
+    t.report([
+      events.includes('worker true'),
+      events.includes('idle'),
+      events.includes('end 0 true'),
+      pool.stats().workers,
+    ]);
+  });
+  expect(run.reports).toEqual([
+    { queued: 0, running: 0, done: 0, failed: 0, workers: [], forked: 0, latency: null },
+    [4, true],
+    [3, 1, true],
+    [true, true, true, []],
+  ]);
+});
+
+test('applySync uses no CPU while it waits, and does the rest of the work of the pool', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const pool = new t.mp.Pool(1);
+    const sleep = (ms: number) => {
+      rf.sleepSync(ms);
+      return ms;
+    };
+    const other = pool.applyAsync(sleep, [200]);
+    const before = process.cpuUsage();
+    const value = pool.applySync(sleep, [300]);
+    const { user, system } = process.cpuUsage(before);
+    t.report([value, other.ready(), user + system < 150_000]);
+    t.report(await other.get());
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([[300, true, true], 200]);
+});

@@ -1,0 +1,483 @@
+/** Sections P, Q and Y of the acceptance under every start method: the cases once, run for each. */
+import { methodProgram, startMethods } from '../helpers/method-program';
+
+describe.each(startMethods)('%s', (method) => {
+  test('P01 a process with args, kwargs and a name: before, while and after it runs', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        work(ready: { set(): void }, go: { waitSync(): void }, ...args: unknown[]) {
+          const me = t.mp.currentProcess();
+          const parent = t.mp.parentProcess();
+          t.report({
+            args,
+            name: me.name,
+            pid: me.pid === process.pid,
+            daemon: me.daemon,
+            key: me.authkey.toString('hex'),
+          });
+          t.report({
+            parent: parent?.name,
+            alive: parent?.isAlive(),
+            ppid: parent?.pid,
+            method: t.mp.getStartMethod(),
+          });
+          ready.set();
+          go.waitSync();
+        },
+      }),
+      async (rf, t, { work }) => {
+        const { Process, Event, activeChildren, currentProcess } = t.mp;
+        const ready = new Event();
+        const go = new Event();
+        const options = { args: [ready, go, 1, 'two'], kwargs: { hello: 23 }, name: 'SomeProcess', daemon: true };
+        const child = new Process({ target: work, ...options });
+        const state = () => [child.isAlive(), child.exitCode, activeChildren().includes(child)];
+        t.report({ state: state(), pid: child.pid, key: currentProcess().authkey.toString('hex'), main: process.pid });
+        child.start();
+        ready.waitSync();
+        t.report({ state: state(), pid: (child.pid as number) > 0 });
+        go.set();
+        await child.join();
+        t.report({ state: state() });
+      },
+    );
+    const [before, child, parent, running, after] = run.reports;
+    expect(before).toMatchObject({ state: [false, null, false], pid: null });
+    expect(child).toEqual({
+      args: [1, 'two', { hello: 23 }],
+      name: 'SomeProcess',
+      pid: true,
+      daemon: true,
+      key: before.key,
+    });
+    expect(parent).toEqual({ parent: 'MainProcess', alive: true, ppid: before.main, method });
+    expect(running).toEqual({ state: [true, null, true], pid: true });
+    expect(after).toEqual({ state: [false, 0, false] });
+  });
+
+  test('P04 P18 a daemonic process has no children, and a child may not use its parent objects', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        nothing() {},
+        parent() {
+          const inner = new t.mp.Process({ target: module.exports.nothing });
+          try {
+            inner.start();
+          } catch (error) {
+            t.report((error as { code: string }).code);
+          }
+        },
+      }),
+      async (rf, t, { parent, nothing }) => {
+        const daemon = new t.mp.Process({ target: parent, daemon: true });
+        daemon.start();
+        await daemon.join();
+        const code = (call: () => unknown) => {
+          try {
+            call();
+          } catch (error) {
+            return (error as { code: string }).code;
+          }
+          return 'none';
+        };
+        const child = new t.mp.Process({ target: nothing });
+        t.report([code(() => child.terminate()), code(() => child.joinSync())]);
+        child.start();
+        t.report([code(() => child.start()), code(() => (child.daemon = true))]);
+        child.joinSync();
+        t.report([daemon.exitCode, child.exitCode, code(() => child.start())]);
+      },
+    );
+    expect(run.reports).toEqual([
+      'ERR_PROCESS_DAEMONIC',
+      ['ERR_PROCESS_NOT_STARTED', 'ERR_PROCESS_NOT_STARTED'],
+      ['ERR_PROCESS_STARTED', 'ERR_PROCESS_STARTED'],
+      [0, 0, 'ERR_PROCESS_STARTED'],
+    ]);
+  });
+
+  test.each([
+    ['at the end of the script', '', 0],
+    ['at process.exit(3)', 'exit', 3],
+    ['after an uncaught error', 'throw', 1],
+  ])('P05 non-daemonic children are waited for, daemonic ones ended, %s', async (_when, how, code) => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        late(ready: { set(): void }) {
+          ready.set();
+          setTimeout(() => t.report('late'), 100);
+        },
+        forever(ready: { set(): void }) {
+          ready.set();
+          setInterval(() => {}, 1000);
+        },
+      }),
+      (rf, t, { late, forever }) => {
+        const [first, second] = [new t.mp.Event(), new t.mp.Event()];
+        new t.mp.Process({ target: forever, args: [first], daemon: true }).start();
+        new t.mp.Process({ target: late, args: [second] }).start();
+        first.waitSync();
+        second.waitSync();
+        if (t.args[0] === 'exit') process.exit(3);
+        if (t.args[0] === 'throw') throw new Error('on purpose');
+      },
+      { args: [how], code },
+    );
+    expect(run.reports).toEqual(['late']);
+  });
+
+  test('P07 join(0) and join(-1) return at once; terminate gives -15, kill -9; both are harmless afterwards', async () => {
+    const run = await methodProgram(
+      method,
+      () => ({
+        sleep(ready: { set(): void }) {
+          ready.set();
+          setInterval(() => {}, 1000);
+        },
+      }),
+      async (rf, t, { sleep }) => {
+        for (const how of ['terminate', 'kill'] as const) {
+          const ready = new t.mp.Event();
+          const child = new t.mp.Process({ target: sleep, args: [ready] });
+          child.start();
+          ready.waitSync();
+          child.joinSync(0);
+          await child.join(-1);
+          const [isReady] = await t.mp.wait([child.sentinel], 0);
+          t.report([child.isAlive(), child.exitCode, isReady === undefined]);
+          child[how]();
+          t.report(await t.mp.wait([child.sentinel], 10_000).then(({ length }) => length));
+          await child.join();
+          child.terminate();
+          child.kill();
+          t.report([child.exitCode, child.isAlive()]);
+          child.close();
+        }
+      },
+    );
+    const alive = [true, null, true];
+    expect(run.reports).toEqual([alive, 1, [-15, false], alive, 1, [-9, false]]);
+  });
+
+  test('P08 P11 many children at once, exit codes, and processes that start processes', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        exit(code: number) {
+          process.exitCode = code;
+        },
+        descend(queue: { putSync(id: number[]): void }, id: number[]) {
+          queue.putSync(id);
+          if (id.length === 2) return;
+          for (const i of [0, 1]) {
+            const child = new t.mp.Process({ target: module.exports.descend, args: [queue, [...id, i]] });
+            child.start();
+            child.joinSync();
+          }
+        },
+      }),
+      async (rf, t, { exit, descend }) => {
+        const children = [3, 0, 7, 1].map((code) => new t.mp.Process({ target: exit, args: [code] }));
+        for (const child of children) child.start();
+        for (const child of children) await child.join();
+        t.report(children.map(({ exitCode }) => exitCode));
+        t.report(t.mp.activeChildren().length);
+        const queue = new t.mp.Queue<number[]>();
+        const child = new t.mp.Process({ target: descend, args: [queue, []] });
+        child.start();
+        const ids = [];
+        for (let i = 0; i < 7; i++) ids.push(await queue.get());
+        await child.join();
+        t.report(ids);
+      },
+    );
+    expect(run.reports).toEqual([[3, 0, 7, 1], 0, [[], [0], [0, 0], [0, 1], [1], [1, 0], [1, 1]]]);
+  });
+
+  test('P15 a child that closes its stdout, or is started without one, runs and ends with 0', async () => {
+    const run = await methodProgram(
+      method,
+      () => ({
+        close(queue: { putSync(value: number): void }) {
+          require('node:fs').closeSync(1);
+          queue.putSync(1);
+        },
+        put(queue: { putSync(value: number): void }) {
+          queue.putSync(2);
+        },
+      }),
+      async (rf, t, { close, put }) => {
+        const fs = require('node:fs') as typeof import('node:fs');
+        const queue = new t.mp.Queue();
+        const first = new t.mp.Process({ target: close, args: [queue] });
+        first.start();
+        first.joinSync();
+        const saved = rf.dup(1);
+        fs.closeSync(1);
+        const second = new t.mp.Process({ target: put, args: [queue] });
+        second.start();
+        second.joinSync();
+        rf.dup2(saved, 1);
+        t.report([first.exitCode, second.exitCode, queue.getSync(), queue.getSync()]);
+      },
+    );
+    expect(run.reports).toEqual([[0, 0, 1, 2]]);
+  });
+
+  test('P16 a subclass with its own run() and pipes serves requests and stops on request', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        Upper: class extends t.mp.Process {
+          readonly ours: InstanceType<typeof t.mp.Connection>;
+          readonly theirs: InstanceType<typeof t.mp.Connection>;
+          constructor() {
+            super();
+            [this.ours, this.theirs] = t.mp.Pipe();
+          }
+          override run() {
+            for (;;) {
+              const text = this.theirs.recvSync<string | null>();
+              if (text === null) return;
+              this.theirs.sendSync([text.toUpperCase(), this === t.mp.currentProcess(), this.name]);
+            }
+          }
+        },
+      }),
+      async (rf, t, { Upper }) => {
+        const server = new Upper();
+        server.daemon = true;
+        server.start();
+        server.theirs.close();
+        for (const text of ['hello', 'world']) {
+          server.ours.sendSync(text);
+          t.report(await server.ours.recv());
+        }
+        server.ours.sendSync(null);
+        await server.join();
+        t.report(server.exitCode);
+      },
+    );
+    expect(run.reports).toEqual([['HELLO', true, 'Upper-1'], ['WORLD', true, 'Upper-1'], 0]);
+  });
+
+  test.each(['throws', 'rejects', 'later'])(
+    'P17 an error of the target is printed with its process: %s',
+    async (which) => {
+      const run = await methodProgram(
+        method,
+        () => ({
+          throws() {
+            throw new RangeError('on purpose');
+          },
+          async rejects() {
+            await null;
+            throw new RangeError('on purpose');
+          },
+          later() {
+            setTimeout(module.exports.throws, 1);
+          },
+        }),
+        async (rf, t, targets: Record<string, () => void>) => {
+          const child = new t.mp.Process({ target: targets[t.args[0] as string], name: 'Unlucky' });
+          child.start();
+          await child.join();
+          t.report(child.exitCode);
+          process.exitCode = 5;
+        },
+        { args: [which], code: 5 },
+      );
+      expect(run.reports).toEqual([1]);
+      expect(run.stderr).toMatch(/^Process Unlucky:\n[^]*RangeError: on purpose\n {4}at /);
+      expect(run.stderr.match(/Process Unlucky/g)).toHaveLength(1);
+    },
+  );
+
+  test('Q01 Q02 Q06 a queue of 6: full, empty, and agreed on by both processes', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        take(queue: InstanceType<typeof t.mp.Queue>, start: { waitSync(): void }, done: { set(): void }) {
+          start.waitSync();
+          t.report([queue.qsize(), queue.empty(), queue.full()]);
+          for (let i = 1; i <= 6; i++) if (queue.getSync() !== i) t.report('out of order');
+          t.report([queue.qsize(), queue.empty(), queue.full()]);
+          done.set();
+        },
+      }),
+      async (rf, t, { take }) => {
+        const queue = new t.mp.Queue<number>(6);
+        const [start, done] = [new t.mp.Event(), new t.mp.Event()];
+        const name = (call: () => unknown) => {
+          try {
+            call();
+          } catch (error) {
+            return (error as Error).name;
+          }
+          return 'none';
+        };
+        const child = new t.mp.Process({ target: take, args: [queue, start, done] });
+        child.start();
+        t.report(name(() => queue.getNowait()));
+        for (let i = 1; i <= 6; i++) queue.putSync(i);
+        t.report([name(() => queue.putNowait(7)), name(() => queue.putSync(7, true, 50))]);
+        start.set();
+        done.waitSync();
+        t.report([queue.qsize(), queue.empty()]);
+        await child.join();
+        queue.close();
+        t.report(name(() => queue.putSync(1)) === 'none');
+      },
+    );
+    const [empty, full, before, after, here, closed] = run.reports;
+    expect([empty, full, before, after, here, closed]).toEqual([
+      'Empty',
+      ['Full', 'Full'],
+      [6, false, true],
+      [0, true, false],
+      [0, true],
+      false,
+    ]);
+  });
+
+  test('Q04 Q09 tasks of several workers, each item once, and join() when all are done', async () => {
+    const run = await methodProgram(
+      method,
+      (_rf, _t) => ({
+        work(
+          tasks: InstanceType<typeof _t.mp.JoinableQueue<number | null>>,
+          results: { putSync(value: number): void },
+        ) {
+          for (;;) {
+            const task = tasks.getSync();
+            if (task !== null) results.putSync(task * 2);
+            tasks.taskDone();
+            if (task === null) return;
+          }
+        },
+      }),
+      async (rf, t, { work }) => {
+        const tasks = new t.mp.JoinableQueue<number | null>();
+        const results = new t.mp.SimpleQueue<number>();
+        const workers = [1, 2].map(() => new t.mp.Process({ target: work, args: [tasks, results] }));
+        for (const worker of workers) worker.start();
+        const count = 2000;
+        for (let i = 0; i < count; i++) tasks.putSync(i);
+        const seen = new Set<number>();
+        for (let i = 0; i < count; i++) seen.add(results.getSync());
+        await tasks.join();
+        t.report([seen.size, [...seen].reduce((a, b) => a + b, 0)]);
+        for (const _worker of workers) tasks.putSync(null);
+        for (const worker of workers) await worker.join();
+        t.report(workers.map(({ exitCode }) => exitCode));
+      },
+    );
+    expect(run.reports).toEqual([
+      [2000, 1999 * 2000],
+      [0, 0],
+    ]);
+  });
+
+  test('Y01 Y02 Y04 locks exclude, an RLock is its holder own, counters lose nothing', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        count(value: InstanceType<typeof t.mp.SharedValue>, lock: InstanceType<typeof t.mp.Lock>) {
+          for (let i = 0; i < 1000; i++) lock.withSync(() => (value.value = (value.value as number) + 1));
+        },
+        look(lock: InstanceType<typeof t.mp.Lock>, rlock: InstanceType<typeof t.mp.RLock>) {
+          let code = 'none';
+          try {
+            rlock.release();
+          } catch (error) {
+            code = (error as { code: string }).code;
+          }
+          t.report([lock.acquireSync(false), rlock.acquireSync(false), code]);
+          lock.release(); // a Lock may be released by who does not hold it
+        },
+        die(lock: InstanceType<typeof t.mp.Lock>) {
+          lock.acquireSync();
+          process.kill(process.pid, 'SIGKILL');
+        },
+      }),
+      async (rf, t, { count, look, die }) => {
+        const { Process, Lock, RLock, SharedValue } = t.mp;
+        const value = new SharedValue('i32', 0);
+        const lock = new Lock();
+        const children = [1, 2].map(() => new Process({ target: count, args: [value, lock] }));
+        for (const child of children) child.start();
+        for (const child of children) await child.join();
+        t.report(value.value);
+        const rlock = new RLock();
+        rlock.acquireSync();
+        lock.acquireSync();
+        const looker = new Process({ target: look, args: [lock, rlock] });
+        looker.start();
+        await looker.join();
+        t.report([looker.exitCode, lock.acquireSync(false)]);
+        lock.release();
+        const victim = new Process({ target: die, args: [lock] });
+        victim.start();
+        await victim.join();
+        t.report([victim.exitCode, lock.acquireSync(true, 5000), lock.recovered?.name]);
+      },
+    );
+    expect(run.reports).toEqual([
+      2000,
+      [false, false, expect.stringMatching(/^ERR_/)],
+      [0, true],
+      [-9, true, 'OwnerDiedError'],
+    ]);
+  });
+
+  test('Y03 Y06 Y10 Y12 semaphore, condition, event and barrier between processes', async () => {
+    const run = await methodProgram(
+      method,
+      (_rf, _t) => ({
+        party(
+          barrier: InstanceType<typeof _t.mp.Barrier>,
+          condition: InstanceType<typeof _t.mp.Condition>,
+          sleeping: InstanceType<typeof _t.mp.Semaphore>,
+          woken: InstanceType<typeof _t.mp.Semaphore>,
+          queue: { putSync(value: number): void },
+        ) {
+          for (let round = 0; round < 3; round++) queue.putSync(barrier.waitSync());
+          condition.acquireSync();
+          sleeping.release();
+          condition.waitSync(10_000);
+          woken.release();
+          condition.release();
+        },
+      }),
+      async (rf, t, { party }) => {
+        const { Process, Barrier, Condition, Semaphore, Queue } = t.mp;
+        const barrier = new Barrier(3);
+        const condition = new Condition();
+        const [sleeping, woken] = [new Semaphore(0), new Semaphore(0)];
+        const queue = new Queue<number>();
+        const args = [barrier, condition, sleeping, woken, queue];
+        const children = [1, 2].map(() => new Process({ target: party, args }));
+        for (const child of children) child.start();
+        const places = [];
+        for (let round = 0; round < 3; round++) {
+          const own = await barrier.wait();
+          places.push([own, await queue.get(), await queue.get()].sort());
+        }
+        t.report(places);
+        sleeping.acquireSync();
+        sleeping.acquireSync();
+        condition.withSync(() => condition.notify());
+        t.report([woken.acquireSync(true, 5000), woken.acquireSync(true, 50)]);
+        condition.withSync(() => condition.notifyAll());
+        t.report(woken.acquireSync(true, 5000));
+        for (const child of children) await child.join();
+        t.report(children.map(({ exitCode }) => exitCode));
+      },
+    );
+    const lockstep = [0, 1, 2];
+    expect(run.reports).toEqual([[lockstep, lockstep, lockstep], [true, false], true, [0, 0]]);
+  });
+});
