@@ -27,12 +27,26 @@ export function lastId(): number {
   return last;
 }
 
-/** In a worker: the functions it knows, from now on held on to, since the parent may still name every one of them. */
-export function inherited(): Map<number, AnyFunction> {
-  const functions = new Map<number, AnyFunction>();
+let held: Map<number, AnyFunction> | undefined;
+
+/**
+ * Call `fork` with every function held on to. In the child nothing else may refer to them: what the parent was in the midst
+ * of is dropped there, and the first collection of garbage would take the functions with it, before the worker has looked.
+ */
+export function holdingAll<T>(fork: () => T): T {
+  held = new Map();
   for (const [id, reference] of byId) {
     const fn = reference.deref();
-    if (fn !== undefined) functions.set(id, fn);
+    if (fn !== undefined) held.set(id, fn);
   }
-  return functions;
+  try {
+    return fork();
+  } finally {
+    held = undefined; // in the parent only: the child does not come here
+  }
+}
+
+/** In a worker: the functions it knows, all that had a number when it was forked. A worker that is no fork knows none. */
+export function inherited(): Map<number, AnyFunction> {
+  return held ?? new Map<number, AnyFunction>();
 }

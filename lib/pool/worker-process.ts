@@ -12,7 +12,7 @@ import { ahead, COUNT, type Claims } from './claims';
 import { Channel } from './channel';
 import { Deque } from './deque';
 import { bareFrame, Kind, putNumber, valueFrame } from './frames';
-import { lastId } from './functions';
+import { holdingAll, lastId } from './functions';
 import type { AnyFunction, Task } from './task';
 import { remoteWorker } from './remote-worker';
 import { runWorker } from './worker';
@@ -121,10 +121,12 @@ export class WorkerProcess {
     options: WorkerOptions,
   ) {
     const [ours, theirs] = native.socketpair();
-    this.knows = options.method === 'fork' ? lastId() : Infinity;
-    const process = options.method === 'fork' ? forked(ours, theirs, claims, options) : remote(theirs, claims, options);
+    const isFork = options.method === 'fork';
+    this.knows = isFork ? lastId() : Infinity;
+    const process = isFork ? forked(ours, theirs, claims, options) : remote(theirs, claims, options);
     try {
-      process.start();
+      if (isFork) holdingAll(() => process.start());
+      else process.start();
     } catch (error) {
       closeSync(ours);
       throw error;

@@ -1,4 +1,4 @@
-import { cleanProgram } from '../helpers/program';
+import { cleanProgram, program } from '../helpers/program';
 
 test('O17 the initializer runs once in each worker with its args, before any task, replacements included', async () => {
   const run = await cleanProgram(async (rf, t) => {
@@ -66,6 +66,39 @@ test('a pool closed early, each worker for one task, does all that was handed in
     t.report([new Set(pids).size, pool.stats().workers, t.mp.activeChildren().length]);
   });
   expect(run.reports).toEqual([[6, [], 0]]);
+});
+
+test('a worker knows its functions also when it collects garbage before it looks', async () => {
+  const run = await program(async (rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--expose-gc');
+    const gc = (require('node:vm') as typeof import('node:vm')).runInNewContext('gc') as () => void;
+    rf.registerAtFork({
+      afterInChild() {
+        // The first call of the worker's own, when nothing of what the parent was doing is left.
+        const { closeSync } = fs;
+        fs.closeSync = (fd) => {
+          gc();
+          closeSync(fd);
+        };
+      },
+    });
+    const pool = new t.mp.Pool(2);
+    const lane = async () => {
+      const onlyHere = (x: number) => x + 1;
+      return [await pool.run(onlyHere, 1), await pool.run(onlyHere, 2)];
+    };
+    t.report(await Promise.all([lane(), lane(), lane()]));
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([
+    [
+      [2, 3],
+      [2, 3],
+      [2, 3],
+    ],
+  ]);
+  expect(run.code).toBe(0);
 });
 
 test('functions made after the workers, and closures, work, with the state of the moment of the fork', async () => {

@@ -145,10 +145,14 @@ describe('kill', () => {
         const leader = rf.fork();
         if (leader !== 0) return leader;
         rf.setpgid(0, 0);
-        const members = [rf.fork(), rf.fork()];
-        if (members.includes(0)) {
-          writeSync(tell, '.');
-          for (;;) rf.pause();
+        const members: number[] = [];
+        while (members.length < 2) {
+          const member = rf.fork();
+          if (member === 0) {
+            writeSync(tell, '.');
+            for (;;) rf.pause();
+          }
+          members.push(member);
         }
         rf.sigprocmask(rf.SIG_BLOCK, ['SIGUSR2']);
         writeSync(tell, '.');
