@@ -139,7 +139,7 @@ export interface Native {
   unrefParentsHandles(): void;
   hasQueuedOutput(): boolean;
   /** Does not return to JavaScript; the loop calls the two instead, and `idle` if nothing is left to do then. */
-  abandonStack(prepare: () => void, target: () => void, idle: () => void): void;
+  abandonStack(prepare: () => void, target: () => void, idle: () => void, empty: () => void): void;
   detachInput(): void;
   // connection.cc
   connectionExchange(): ArrayBuffer;

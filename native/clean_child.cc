@@ -133,8 +133,9 @@ Napi::Value DetachInput(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Binding: abandonStack(prepare, target, idle): does not return to JavaScript. Every frame below is unwound without its
+// Binding: abandonStack(prepare, target, idle, empty): does not return to JavaScript. Every frame below is unwound without its
 // `catch` and `finally`, and the loop calls the first two on its next turn, the third too if it has nothing left to do.
+// The fourth is a function that does nothing.
 Napi::Value AbandonStack(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto* beginning =
@@ -145,11 +146,7 @@ Napi::Value AbandonStack(const Napi::CallbackInfo& info) {
   v8_bridge::DropMicrotasks();
   v8_bridge::TerminateStack();
   // V8 notices the request when it enters a function. Without this one, the statements up to the next call would run.
-  napi_value script = nullptr;
-  napi_value result = nullptr;
-  if (napi_create_string_utf8(env, "(function(){})()", NAPI_AUTO_LENGTH, &script) == napi_ok) {
-    napi_run_script(env, script, &result);
-  }
+  napi_call_function(env, env.Global(), info[3], 0, nullptr, nullptr);
   return env.Undefined();
 }
 

@@ -5,6 +5,7 @@
 import * as crypto from 'node:crypto';
 import { mainGlobal, processObjects } from '../main-context';
 import { native } from '../native';
+import { runsInChild } from './precompile';
 import { forgetParentsWorkers } from './workers';
 
 /** Make this freshly forked process itself: its pid, its randomness, its own way out, and not its parent's IPC channel. */
@@ -230,3 +231,16 @@ function keepCredentialsWhole(): void {
     }
   }
 }
+
+runsInChild(
+  repairChild,
+  renewPid,
+  leaveSafely,
+  emitNotingLast,
+  noteExitCode,
+  renewMathRandom,
+  renewCryptoCaches,
+  leaveParentsChannel,
+  forgetParentsWorkers,
+  keepCredentialsWhole,
+);

@@ -7,6 +7,7 @@
  *     afterInChild    first registered first, the package's own (registered when its modules load) before the user's
  */
 import { invalidType, validateObject } from '../validate';
+import { runsInChild } from './precompile';
 
 /** Functions to run around every `fork()` of this process and of its forked descendants. */
 export interface AtForkHooks {
@@ -49,6 +50,7 @@ export function registerAtFork(hooks: AtForkHooks): void {
     throw invalidType('hooks', `an object with at least one of ${hookNames.join(', ')}`, hooks);
   }
   registered.push(chosen);
+  if (chosen.afterInChild !== undefined) runsInChild(chosen.afterInChild);
 }
 
 /** Run the `before` hooks; the first exception ends it and is thrown. */
@@ -68,3 +70,4 @@ export function runAfter(side: 'afterInParent' | 'afterInChild'): void {
   }
   if (failure !== undefined) throw failure.error;
 }
+

@@ -5,6 +5,7 @@ import { native } from '../native';
 import { repairChild } from './after-fork';
 import { runAfter, runBefore } from './at-fork';
 import { noteForked } from './children';
+import { compileForChild } from './precompile';
 import { forkSupport } from './support';
 
 /**
@@ -47,6 +48,7 @@ export function fork(): number {
     throw codedError(Error, 'ERR_FEATURE_UNAVAILABLE_ON_PLATFORM', `fork() is unavailable: ${support.reason}`);
   }
   runBefore();
+  compileForChild();
   let pid: number;
   try {
     const result = native.fork();

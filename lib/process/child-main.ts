@@ -2,6 +2,7 @@
 import { inspect } from 'node:util';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 import { afterFlush, writeError } from './stdio';
 
 /** Run the target; its end is the child's. */
@@ -53,3 +54,5 @@ export function finish(code?: number): void {
 export function end(code: number): never {
   return native.leaveProcess(code);
 }
+
+runsInChild(runToEnd, isThenable, announceUncaught, finish);

@@ -9,6 +9,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { native } from '../native';
 import { warmUpRepair } from '../posix/after-fork';
 import { fork } from '../posix/fork';
+import { runsInChild } from '../posix/precompile';
 import { mainGlobal } from '../main-context';
 import { ProcessError } from '../errors';
 import { end, finish, reportError, runToEnd } from './child-main';
@@ -58,7 +59,7 @@ export function checkNotExiting(): void {
 
 let isWarm = false;
 
-/** In the parent, before its first child: have V8 compile what each child runs. A page that a child writes is copied. */
+/** In the parent, before its first child: have V8 compile what each child runs of Node's own. */
 function warmUp(): void {
   if (isWarm) return;
   isWarm = true;
@@ -66,6 +67,7 @@ function warmUp(): void {
   warmUpListeners();
   warmUpScheduled();
   handedOver([[{}]]);
+  new AsyncResource('realfork.Process').runInAsyncScope(nothing);
 }
 
 /** In the child. */
@@ -84,7 +86,7 @@ function begin(target: () => unknown, name: string, kept: ReadonlySet<object>): 
   } catch (error) {
     return abort(error, name);
   }
-  native.abandonStack(beginAfresh, () => scope.runInAsyncScope(runToEnd, undefined, target, name), finish);
+  native.abandonStack(beginAfresh, () => scope.runInAsyncScope(runToEnd, undefined, target, name), finish, nothing);
   return unreachable();
 }
 
@@ -98,3 +100,7 @@ function abort(error: unknown, name: string): never {
 function unreachable(): never {
   return end(1);
 }
+
+function nothing(): void {}
+
+runsInChild(begin, nothing);

@@ -5,6 +5,7 @@
  */
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 
 /** What was open when this process began. */
 let inherited = new Set<number>();
@@ -43,3 +44,5 @@ export function forgiveFileHandles(): void {
     emitWarning.call(this, warning, ...rest);
   };
 }
+
+runsInChild(forgiveFileHandles);

@@ -10,6 +10,7 @@ import { isMainThread } from 'node:worker_threads';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
 import { registerAtFork } from '../posix/at-fork';
+import { runsInChild } from '../posix/precompile';
 
 /** Finalizers of this process; a forked child starts without. */
 const registered = new Set<Finalize>();
@@ -91,6 +92,7 @@ export function watchForExit(): void {
 }
 
 if (isMainThread) {
+  runsInChild(watchForExit, onExit, runFinalizers);
   watchForExit();
   registerAtFork({
     afterInChild() {

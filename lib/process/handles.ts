@@ -4,6 +4,7 @@
  */
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 import { resetWritable } from './stdio';
 
 /** A handle of libuv's as Node's JavaScript has it. */
@@ -101,3 +102,5 @@ function revive(owner: object): void {
   );
   if (symbol !== undefined) (owner as Record<symbol, MayHaveInterval | undefined>)[symbol]?.refresh?.();
 }
+
+runsInChild(closeParentsHandles);

@@ -13,7 +13,7 @@ import { searchScopes } from './scope-search';
 
 /** Node's queues and counters, live. */
 export interface Internals {
-  readonly queue: { shift(): unknown };
+  readonly queue: { isEmpty(): boolean; shift(): unknown };
   /** See {@link TickInfo}. */
   readonly tickInfo: Uint8Array;
   /** Reports rejected promises that nobody has handled. */

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { constants } from 'node:os';
 import { mainGlobal, processObjects } from '../main-context';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 import { noteWorker } from '../posix/workers';
 
 type Listener = (...args: unknown[]) => void;
@@ -66,3 +67,5 @@ function isNodes(name: string | symbol, listener: (...args: never[]) => unknown)
 function watchesMultipleResolves(listener: (...args: never[]) => unknown): boolean {
   return listener.name === '' && listener.toString().includes('hasMultipleResolvesListener');
 }
+
+runsInChild(forgetListeners);

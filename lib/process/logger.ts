@@ -1,5 +1,6 @@
 /** The log of this layer: silent until somebody listens, as in Python. */
 import { inspect } from 'node:util';
+import { runsInChild } from '../posix/precompile';
 import { invalidType, invalidValue } from '../validate';
 import { registry } from './registry';
 import { writeError } from './stdio';
@@ -105,6 +106,7 @@ export class Logger {
 
 /** The one log of this process; children inherit its level and handlers. */
 export const log = new Logger();
+runsInChild(log.info, log.log, levelNumber);
 
 /**
  * Give the logger to which this layer tells what it does.

@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import { ProcessError } from '../errors';
 import { kWaitable, type WaitableFd } from '../ipc/waitable';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 import { invalidType, validateBoolean, validateFunction, validateObject } from '../validate';
 import { log } from './logger';
 import { ParentProcess } from './parent-process';
@@ -189,7 +190,8 @@ export class Process implements AsyncDisposable {
   /** In the creator: its end has been seen. @internal */
   [kEnded](): void {}
 
-  #become(lifeline?: { fileno(): number }): void {
+  /** In the child: become this process, and run. @internal */
+  bootstrap(lifeline?: { fileno(): number }): unknown {
     registry.current = this;
     registry.parent = new ParentProcess(this.#parentName, this.#parentPid, lifeline);
     registry.made = 0;
@@ -197,11 +199,6 @@ export class Process implements AsyncDisposable {
     this.#started = true;
     const { startMethod } = this.constructor as typeof Process;
     if (startMethod !== undefined) chooseStartMethod(startMethod, true); // as in Python, for its own children
-  }
-
-  /** In the child: become this process, and run. @internal */
-  bootstrap(lifeline?: { fileno(): number }): unknown {
-    this.#become(lifeline);
     log.info('child process calling run()');
     return this.run();
   }
@@ -397,6 +394,7 @@ function exitCodeName(exitCode: number): string {
 }
 
 registry.current = new MainProcess();
+runsInChild(Process.prototype.bootstrap, Process.prototype.run, ParentProcess);
 
 /**
  * Give the object of the process that calls.

@@ -1,6 +1,7 @@
 /** Who this process is in the tree of processes, and which children it has. */
 import { randomBytes } from 'node:crypto';
 import { registerAtFork } from '../posix/at-fork';
+import { runsInChild } from '../posix/precompile';
 import { onEndOfChildren } from './finalize';
 import type { ParentProcess } from './parent-process';
 import type { Process } from './process';
@@ -22,10 +23,13 @@ export const registry: Registry = { current: undefined, parent: null, made: 0, i
 /** The key of a tree of processes, with which they prove to each other that they belong together. */
 export const familyKey = randomBytes(32);
 
-onEndOfChildren(() => {
+function endChildren(): void {
   for (const child of registry.children) if (child.daemon) child.terminate();
   for (const child of registry.children) child.joinSync();
-});
+}
+
+onEndOfChildren(endChildren);
+runsInChild(endChildren);
 
 registerAtFork({
   afterInChild() {

@@ -7,6 +7,7 @@
  */
 import { createHook, executionAsyncResource } from 'node:async_hooks';
 import { mainGlobal } from '../main-context';
+import { runsInChild } from '../posix/precompile';
 import { ImmediateCount, internals, TickInfo } from './internals';
 
 /** What Node keeps of an immediate, an argument of `createHook`'s callbacks. */
@@ -174,4 +175,9 @@ export function warmUpScheduled(): void {
   mainGlobal.clearTimeout(mainGlobal.setTimeout(nothing, 1));
   mainGlobal.clearImmediate(mainGlobal.setImmediate(nothing));
   expireCaches({});
+  executionAsyncResource();
+  const { queue } = internals();
+  if (queue.isEmpty()) queue.shift();
 }
+
+runsInChild(forgetScheduled, isImmediate, noteImmediates, forgetTimers, ignoreUncaught, beginAfresh);

@@ -3,6 +3,7 @@ import { createReadStream, writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { mainGlobal, processObjects } from '../main-context';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 
 /** Give the child /dev/null as standard input: what is typed or piped there is for the parent. */
 export function detachInput(): void {
@@ -71,3 +72,5 @@ function tryWrite(bytes: Buffer): number {
     return 0;
   }
 }
+
+runsInChild(detachInput, afterFlush, outputs);

@@ -85,9 +85,9 @@ test(
         memory.close();
         memory.unlink();
       },
-      { args: [share(10_000, 1_000)], timeout: limitFor(twoMinutes) },
+      { args: [share(10_000, 3_000)], timeout: limitFor(twoMinutes) },
     );
-    const count = share(10_000, 1_000);
+    const count = share(10_000, 3_000);
     expect(run.stderr).toBe('');
     expect(run.reports).toEqual([
       { values: expect.any(Number), wrong: 0, kills: true, twice: 0, unanswered: 0, zombies: 0, deaths: true },
