@@ -27,7 +27,7 @@ namespace realfork::threads {
 
 namespace {
 
-std::atomic<int> revived{0};  // futex: threads that are back
+std::atomic<int> absent{0};  // futex: threads that are not back yet
 
 constexpr uint64_t Bit(int signal) {
   return 1ull << (signal - 1);
@@ -73,10 +73,10 @@ int ComeBack(void* argument) {
   RegisterRseq(thread->thread_pointer);
   // glibc clears these for every other thread when it forks (__nptl_reclaim_stacks).
   for (unsigned i = 0; i < thread->specific_count; i++) {
-    pthread_setspecific(thread->specific[i].key, thread->specific[i].value);
+    const auto& [key, value] = thread->remains->specific[i];
+    pthread_setspecific(key, value);
   }
-  revived.fetch_add(1);
-  FutexWakeAll(&revived);
+  if (absent.fetch_sub(1) == 1) FutexWakeAll(&absent);
   errno = thread->saved_errno;
   machine::LeaveHandler(thread->info, thread->context);
 }
@@ -86,8 +86,7 @@ int ComeBack(void* argument) {
 void Revive() {
   constexpr int kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
                          CLONE_SETTLS | CLONE_CHILD_CLEARTID;
-  int expected = 0;
-  revived.store(0);
+  absent.store(0);
   for (const auto& thread : Table()) {
     if (thread->kind != Kind::kPlatform || !thread->parked) continue;
     // The word keeps the id of the former self, which glibc zeroed in fork: mutexes of the recursive kind and rwlocks
@@ -97,16 +96,15 @@ void Revive() {
     thread->hold.store(0);
     thread->parked = false;
     LeaveSignalsToMainThread(thread.get());
-    const int tid = clone(ComeBack, thread->stack.data() + thread->stack.size(), kFlags, thread.get(), nullptr,
+    auto& stack = thread->remains->stack;
+    absent.fetch_add(1);
+    const int tid = clone(ComeBack, stack.data() + stack.size(), kFlags, thread.get(), nullptr,
                           reinterpret_cast<void*>(thread->thread_pointer), thread->tid_word);
     if (tid < 0) GiveUp(kExitCannotRevive);
     thread->tid = tid;
     thread->proc_id = tid;
-    expected++;
   }
-  for (int done = revived.load(); done != expected; done = revived.load()) {
-    FutexWait(&revived, done);
-  }
+  for (int left = absent.load(); left > 0; left = absent.load()) FutexWait(&absent, left);
   RemoveParkAction();
 }
 

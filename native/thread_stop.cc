@@ -82,7 +82,7 @@ void OnParkSignal(int, siginfo_t* info, void* context) {
       thread->specific_count = 0;
       for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++) {
         void* value = pthread_getspecific(key);
-        if (value != nullptr) thread->specific[thread->specific_count++] = {key, value};
+        if (value != nullptr) thread->remains->specific[thread->specific_count++] = {key, value};
       }
     }
     if (stop.task != nullptr) stop.task(stop.task_argument);

@@ -25,6 +25,18 @@ enum class Kind {
   kKernel,    // io_uring's: answers no signal, absent in the child
 };
 
+// What is large of a thread that is brought back. Apart from the rest, which each fork writes: a page that is written is
+// copied.
+struct ThreadRemains {
+  // pthread_getspecific values that are not null, as many as `specific_count` says.
+  struct Specific {
+    pthread_key_t key;
+    void* value;
+  };
+  std::array<Specific, PTHREAD_KEYS_MAX> specific;
+  alignas(16) std::array<char, 16384> stack;
+};
+
 // A thread, and what its handler saw. The lower half is filled by the thread itself, in its handler.
 struct Thread {
   pid_t tid = 0;
@@ -57,14 +69,8 @@ struct Thread {
   bool in_isolate = false;
   long waits_since = 0;  // when a Worker was first seen in the condition wait that it is still in
   char name[16] = {};
-  // pthread_getspecific values that are not null; the rest of the 1,024 is not worth the pages a fork would copy.
-  struct Specific {
-    pthread_key_t key;
-    void* value;
-  };
-  std::array<Specific, PTHREAD_KEYS_MAX> specific = {};
   unsigned specific_count = 0;
-  alignas(16) std::array<char, 16384> stack = {};
+  std::unique_ptr<ThreadRemains> remains{new ThreadRemains};  // left as the memory is: not written until needed
 };
 
 // All threads but the main one.

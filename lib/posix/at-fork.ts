@@ -19,8 +19,11 @@ export interface AtForkHooks {
   readonly afterInChild?: () => void;
 }
 
-const registered: AtForkHooks[] = [];
-const hookNames = ['before', 'afterInParent', 'afterInChild'] as const;
+type Side = keyof AtForkHooks;
+
+const sides: readonly Side[] = ['before', 'afterInParent', 'afterInChild'];
+/** In the order in which they run; never changed in place, so that a hook may register more. */
+const registered: Record<Side, readonly (() => void)[]> = { before: [], afterInParent: [], afterInChild: [] };
 
 /**
  * Register functions to run before and after every later `fork()`.
@@ -38,36 +41,35 @@ const hookNames = ['before', 'afterInParent', 'afterInChild'] as const;
  */
 export function registerAtFork(hooks: AtForkHooks): void {
   validateObject(hooks, 'hooks');
-  const chosen: AtForkHooks = Object.fromEntries(
-    hookNames.flatMap((name) => {
-      const hook: unknown = hooks[name];
-      if (hook === undefined) return [];
-      if (typeof hook !== 'function') throw invalidType(`hooks.${name}`, 'of type function', hook);
-      return [[name, hook]];
-    }),
-  );
-  if (Object.keys(chosen).length === 0) {
-    throw invalidType('hooks', `an object with at least one of ${hookNames.join(', ')}`, hooks);
+  const chosen = sides.flatMap((side): [Side, () => void][] => {
+    const hook: unknown = hooks[side];
+    if (hook === undefined) return [];
+    if (typeof hook !== 'function') throw invalidType(`hooks.${side}`, 'of type function', hook);
+    return [[side, hook.bind(hooks) as () => void]];
+  });
+  if (chosen.length === 0) {
+    throw invalidType('hooks', `an object with at least one of ${sides.join(', ')}`, hooks);
   }
-  registered.push(chosen);
-  if (chosen.afterInChild !== undefined) runsInChild(chosen.afterInChild);
+  for (const [side, hook] of chosen) {
+    registered[side] = side === 'before' ? [hook, ...registered.before] : [...registered[side], hook];
+    if (side === 'afterInChild') runsInChild(hooks.afterInChild as () => void);
+  }
 }
 
 /** Run the `before` hooks; the first exception ends it and is thrown. */
 export function runBefore(): void {
-  for (const hooks of [...registered].reverse()) hooks.before?.();
+  for (const hook of registered.before) hook();
 }
 
 /** Run every after-hook of one side; the first exception is thrown when all have run. */
 export function runAfter(side: 'afterInParent' | 'afterInChild'): void {
   let failure: { error: unknown } | undefined;
-  for (const hooks of [...registered]) {
+  for (const hook of registered[side]) {
     try {
-      hooks[side]?.();
+      hook();
     } catch (error) {
       failure ??= { error };
     }
   }
   if (failure !== undefined) throw failure.error;
 }
-
