@@ -133,9 +133,9 @@ Napi::Value DetachInput(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Binding: abandonStack(prepare, target, idle, empty): does not return to JavaScript. Every frame below is unwound without its
-// `catch` and `finally`, and the loop calls the first two on its next turn, the third too if it has nothing left to do.
-// The fourth is a function that does nothing.
+// Binding: abandonStack(prepare, target, idle, empty): does not return to JavaScript. Every frame below is unwound
+// without its `catch` and `finally`, and the loop calls the first two on its next turn, the third too if it has nothing
+// left to do. The fourth is a function that does nothing.
 Napi::Value AbandonStack(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto* beginning =

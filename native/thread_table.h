@@ -25,8 +25,8 @@ enum class Kind {
   kKernel,    // io_uring's: answers no signal, absent in the child
 };
 
-// What is large of a thread that is brought back. Apart from the rest, which each fork writes: a page that is written is
-// copied.
+// What is large of a thread that is brought back. Apart from the rest, which each fork writes: a page that is written
+// is copied.
 struct ThreadRemains {
   // pthread_getspecific values that are not null, as many as `specific_count` says.
   struct Specific {
