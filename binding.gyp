@@ -7,6 +7,7 @@
         "native/arena.cc",
         "native/arena_bindings.cc",
         "native/arena_heap.cc",
+        "native/buffer_cache.cc",
         "native/children.cc",
         "native/clean_child.cc",
         "native/clock.cc",

@@ -117,6 +117,9 @@ export interface Native {
   waitCancel(id: number): void;
   waitRef(keepsLoopAlive: boolean): void;
   waitAbandon(): void;
+  // buffer_cache.cc
+  takeBuffer(length: number): ArrayBuffer | undefined;
+  trimBuffers(): void;
   // children.cc
   childProcessPids(): number[];
   /** The raw status, null when the child has not changed state, or a negative errno. */

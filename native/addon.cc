@@ -54,6 +54,9 @@ constexpr Binding kBindings[] = {
     {"waitCancel", WaitCancel},
     {"waitRef", WaitRef},
     {"waitAbandon", WaitAbandon},
+    // buffer_cache.cc
+    {"takeBuffer", TakeBuffer},
+    {"trimBuffers", TrimBuffers},
     // children.cc
     {"childProcessPids", ChildProcessPids},
     {"awaitChild", AwaitChild},

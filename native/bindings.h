@@ -41,6 +41,10 @@ Napi::Value WaitCancel(const Napi::CallbackInfo& info);
 Napi::Value WaitRef(const Napi::CallbackInfo& info);
 Napi::Value WaitAbandon(const Napi::CallbackInfo& info);
 
+// buffer_cache.cc
+Napi::Value TakeBuffer(const Napi::CallbackInfo& info);
+Napi::Value TrimBuffers(const Napi::CallbackInfo& info);
+
 // children.cc
 Napi::Value ChildProcessPids(const Napi::CallbackInfo& info);
 Napi::Value AwaitChild(const Napi::CallbackInfo& info);

@@ -3,6 +3,7 @@
  * message before anything is made of it, so that no message can take more memory than some multiple of its own size.
  */
 import { InvalidMessageError } from '../errors';
+import { LONG, takeBuffer } from './buffers';
 import { makeError } from './error-classes';
 import { Tag, viewNames } from './format';
 import { handleOfTag, type HandleSource } from './handles';
@@ -284,8 +285,13 @@ function skip(length: number): number {
 
 /** The next bytes in memory of their own, aligned. */
 function copy(length: number): ArrayBuffer {
-  const start = bytes.byteOffset + skip(length);
-  return (bytes.buffer as ArrayBuffer).slice(start, start + length);
+  const start = skip(length);
+  if (length >= LONG) {
+    const buffer = takeBuffer(length);
+    new Uint8Array(buffer).set(bytes.subarray(start, at));
+    return buffer;
+  }
+  return (bytes.buffer as ArrayBuffer).slice(bytes.byteOffset + start, bytes.byteOffset + at);
 }
 
 function readNumbers(Numbers: Int32ArrayConstructor | Float64ArrayConstructor): number[] {
@@ -349,7 +355,7 @@ function readBuffer(): Buffer {
   if (adopt && length >= 4096 && length * 2 >= end) {
     return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, length);
   }
-  const buffer = Buffer.allocUnsafe(length);
+  const buffer = length >= LONG ? Buffer.from(takeBuffer(length)) : Buffer.allocUnsafe(length);
   buffer.set(bytes.subarray(start, at));
   return buffer;
 }

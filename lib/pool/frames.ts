@@ -4,9 +4,11 @@
  *
  *      0        4      5      6        8              12             16
  *     ┌────────┬──────┬──────┬────────┬──────────────┬──────────────┬───────────┬─────┐
- *     │ length │ kind │ mode │        │ function     │ number       │ value ... │ pad │
+ *     │ length │ kind │ mode │ place  │ function     │ number       │ value ... │ pad │
  *     └────────┴──────┴──────┴────────┴──────────────┴──────────────┴───────────┴─────┘
  *     length   of header and value, without the padding
+ *     place    0: the value follows; 1: it is in a slab (slabs.ts), and what follows says where: 8 bytes of its offset,
+ *              4 of its capacity, 4 of the value's length
  *     number   of the task, for Abort; the pool counts them, and starts again at 0 after 2^32
  */
 import { encode } from '../ipc/serialize';
@@ -21,6 +23,8 @@ export const enum Kind {
   Abort = 3,
   /** The function with this number is at that module and name: for a worker that is no fork of the pool's process. */
   Function = 4,
+  /** The worker may write a result into this slab. */
+  Grant = 5,
   // from the worker
   /** A result; of a chunk: an array of them. */
   Value = 16,
@@ -94,6 +98,31 @@ export function putNumber({ bytes, at }: Frame, number: number): void {
   putUint32(bytes, at + 12, number);
 }
 
+/** Bytes of a frame whose value is in a slab. */
+export const SLAB_FRAME = HEADER + 16;
+const AT_PLACE = 6;
+const IN_SLAB = 1;
+
+const double = new Float64Array(1);
+const doubleBytes = new Uint8Array(double.buffer);
+
+/** Complete a frame of {@link SLAB_FRAME} bytes that has its header: the value is in a slab. */
+export function putPlace(bytes: Uint8Array, at: number, offset: number, capacity: number, length: number): void {
+  bytes[at + AT_PLACE] = IN_SLAB;
+  double[0] = offset;
+  bytes.set(doubleBytes, at + HEADER);
+  putUint32(bytes, at + HEADER + 8, capacity);
+  putUint32(bytes, at + HEADER + 12, length);
+}
+
+/** A frame that says where a value is, or may be put. */
+export function slabFrame(kind: Kind, offset: number, capacity: number, length: number): Frame {
+  const bytes = new Uint8Array(SLAB_FRAME);
+  writeHeader(bytes, 0, SLAB_FRAME, kind, 0, 0, 0);
+  putPlace(bytes, 0, offset, capacity, length);
+  return { bytes, at: 0, size: SLAB_FRAME };
+}
+
 export function padded(length: number): number {
   return length + ((8 - (length % 8)) % 8);
 }
@@ -128,6 +157,8 @@ export class FrameReader {
   value: Uint8Array = new Uint8Array(0);
   /** The value's memory is its own. */
   adopt = false;
+  /** The value is in a slab, and `value` says where. */
+  inSlab = false;
 
   #buffer: Buffer = Buffer.allocUnsafeSlow(USUAL_SIZE);
   #usual = this.#buffer;
@@ -175,7 +206,15 @@ export class FrameReader {
     this.mode = buffer[at + 5] as number;
     this.functionId = getUint32(buffer, at + 8);
     this.number = getUint32(buffer, at + 12);
+    this.inSlab = buffer[at + AT_PLACE] === IN_SLAB;
     this.value = new Uint8Array(buffer.buffer, buffer.byteOffset + at + HEADER, length - HEADER);
+  }
+
+  /** Where the value is, when it is in a slab. */
+  get slab(): { readonly offset: number; readonly capacity: number; readonly length: number } {
+    const { value } = this;
+    doubleBytes.set(value.subarray(0, 8));
+    return { offset: double[0] as number, capacity: getUint32(value, 8), length: getUint32(value, 12) };
   }
 
   #makeRoom(): void {

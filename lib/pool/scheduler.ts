@@ -19,6 +19,7 @@ import { Kind } from './frames';
 import { LatencyCounts, type Latency } from './latency';
 import type { StartMethod } from '../process/popen';
 import { locate, unpackError, type PackedError } from './remote-error';
+import { Slabs } from './slabs';
 import { READABLE, WRITABLE } from './socket';
 import type { AnyFunction, Outcome, Task } from './task';
 import { WorkerProcess, type WorkerListener } from './worker-process';
@@ -79,6 +80,8 @@ export class Scheduler implements WorkerListener {
   readonly #options: SchedulerOptions;
   readonly #listener: PoolListener;
   readonly #claims = new ClaimTable();
+  /** For arguments and results that are long. */
+  readonly slabs = new Slabs();
   /** This is a child of the process that made the pool. */
   #isAbandoned = false;
   #state = State.Run;
@@ -274,7 +277,7 @@ export class Scheduler implements WorkerListener {
     let worker: WorkerProcess;
     const claims = this.#claims.take();
     try {
-      worker = new WorkerProcess(this, claims, this.#options);
+      worker = new WorkerProcess(this, claims, this.#options, this.slabs);
     } catch (error) {
       this.#claims.giveBack(claims);
       this.#pauseForking();
@@ -405,6 +408,7 @@ export class Scheduler implements WorkerListener {
     this.#falseStarts = 0;
     if (worker.givenUp !== undefined && worker.first !== worker.givenUp) worker.givenUp = undefined;
     this.#watchFirst(worker, now);
+    worker.grant();
     this.#refill(worker, now);
     if (this.#queue.length > 0 && this.#idle.length > 0) this.#pump();
     else this.#afterwards();
@@ -418,11 +422,18 @@ export class Scheduler implements WorkerListener {
         continue;
       }
       const task = worker.answer();
-      if (task === undefined || task.settled) continue; // given up meanwhile
+      const { inSlab } = reader;
+      const slab = inSlab ? worker.grants.used(reader.slab.offset) : undefined;
+      const length = inSlab ? reader.slab.length : reader.value.length;
+      worker.grants.note(length);
       try {
-        this.#settle(task, worker, reader.kind, decode(reader.value, { adopt: reader.adopt }));
+        if (task === undefined || task.settled) continue; // given up meanwhile
+        const value = slab === undefined ? decode(reader.value, { adopt: reader.adopt }) : decode(slab.read(length));
+        this.#settle(task, worker, reader.kind, value);
       } catch (error) {
-        this.#settleFailed(task, error); // decoding: a handle that this process cannot reach
+        this.#settleFailed(task as Task, error); // decoding: a handle that this process cannot reach
+      } finally {
+        if (slab !== undefined) this.slabs.giveBack(slab);
       }
     }
   }
@@ -630,6 +641,7 @@ export class Scheduler implements WorkerListener {
   #checkJoined(): void {
     if (this.#state === State.Run || !this.#isGone) return;
     clearTimeout(this.#timer);
+    this.slabs.drop();
     for (const resolve of this.#joiners.splice(0)) resolve();
     this.#updateAlive();
     clearTimeout(this.#keepAlive);

@@ -2,8 +2,9 @@
 import { codedError } from '../errors';
 import { encodeWith, pieces } from '../ipc/serialize';
 import type { EncoderState } from '../ipc/encoder';
-import { HEADER, Kind, padded, writeHeader, type Frame } from './frames';
+import { HEADER, Kind, padded, putPlace, SLAB_FRAME, writeHeader, type Frame } from './frames';
 import { idOf } from './functions';
+import { SLAB_FROM, type Slab, type Slabs } from './slabs';
 
 export type AnyFunction = (...args: never[]) => unknown;
 
@@ -42,6 +43,8 @@ export class Task implements Frame {
   timeout = Infinity;
   /** What ends an abort listener. */
   release: (() => void) | undefined;
+  /** Where the arguments are, when they are long. */
+  readonly slab: Slab | undefined;
   /** Holds the stack of the call that handed it in. */
   trace: { readonly stack?: string } | undefined;
 
@@ -51,16 +54,21 @@ export class Task implements Frame {
     mode: number,
     values: unknown,
     readonly receiver: Receiver,
+    private readonly slabs: Slabs,
   ) {
     this.fn = fn;
     this.functionId = idOf(fn);
     this.name = fn.name === '' ? 'an anonymous function' : `${fn.name}()`;
-    const length = encodeWith(values, ENCODING, place);
+    const message = encodeWith(values, ENCODING, (state) => place(state, slabs));
+    const slab = (this.slab = placedIn);
+    const length = slab === undefined ? message : SLAB_FRAME;
     this.bytes = placed;
     this.at = placedAt;
     this.size = padded(length);
     placed = none;
+    placedIn = undefined;
     writeHeader(this.bytes, this.at, length, Kind.Task, mode, this.functionId, 0);
+    if (slab !== undefined) putPlace(this.bytes, this.at, slab.offset, slab.capacity, message - HEADER);
   }
 
   succeed(value: unknown): void {
@@ -81,6 +89,7 @@ export class Task implements Frame {
     this.fn = undefined;
     this.bytes = none;
     this.trace = undefined;
+    if (this.slab !== undefined) this.slabs.giveBack(this.slab);
     if (this.release !== undefined) this.release();
     return true;
   }
@@ -89,6 +98,8 @@ export class Task implements Frame {
 /** Where the frame that was made last is. */
 let placed = none;
 let placedAt = 0;
+/** Where the message of that frame is. */
+let placedIn: Slab | undefined;
 
 /** Short frames stand one after the other in memory that they share: an object for each would be most of their cost. */
 const SHORT = 1024;
@@ -97,29 +108,41 @@ let chunk = none;
 let chunkEnd = 0;
 
 /** Copy a message out of the encoder. Gives its length. */
-function place({ scratch, at: length, cuts }: EncoderState): number {
-  if (cuts !== undefined) return placeParts(pieces(scratch, length, cuts));
+function place({ scratch, at: length, cuts }: EncoderState, slabs: Slabs): number {
+  if (cuts !== undefined || length >= SLAB_FROM) return placeLong(pieces(scratch, length, cuts ?? []), slabs);
   const size = padded(length);
   if (size > SHORT) {
     placed = Buffer.allocUnsafe(size);
     placedAt = 0;
   } else {
-    if (chunkEnd + size > chunk.length) {
-      chunk = new Uint8Array(CHUNK);
-      chunkEnd = 0;
-    }
-    placed = chunk;
-    placedAt = chunkEnd;
-    chunkEnd += size;
+    placeShort(size);
   }
   scratch.copy(placed, placedAt, 0, length);
   return length;
 }
 
-function placeParts(parts: readonly Uint8Array[]): number {
+function placeShort(size: number): void {
+  if (chunkEnd + size > chunk.length) {
+    chunk = new Uint8Array(CHUNK);
+    chunkEnd = 0;
+  }
+  placed = chunk;
+  placedAt = chunkEnd;
+  chunkEnd += size;
+}
+
+function placeLong(parts: readonly Uint8Array[], slabs: Slabs): number {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   if (length > 0xfffffff0) {
     throw codedError(RangeError, 'ERR_OUT_OF_RANGE', `The arguments take ${length} bytes; a task can have 4 GB`);
+  }
+  if (length >= SLAB_FROM) {
+    placedIn = slabs.take(length);
+    if (placedIn !== undefined) {
+      placedIn.write([(parts[0] as Uint8Array).subarray(HEADER), ...parts.slice(1)]); // the header stays in the frame
+      placeShort(SLAB_FRAME);
+      return length;
+    }
   }
   placed = Buffer.allocUnsafe(padded(length));
   placedAt = 0;

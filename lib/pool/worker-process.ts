@@ -11,10 +11,11 @@ import { kEnded, Process } from '../process/process';
 import { ahead, COUNT, type Claims } from './claims';
 import { Channel } from './channel';
 import { Deque } from './deque';
-import { bareFrame, Kind, putNumber, valueFrame } from './frames';
+import { bareFrame, Kind, putNumber, slabFrame, valueFrame } from './frames';
 import { holdingAll, lastId } from './functions';
 import type { AnyFunction, Task } from './task';
 import { remoteWorker } from './remote-worker';
+import { Grants, type Slabs } from './slabs';
 import { runWorker } from './worker';
 
 /** Milliseconds of work that a worker has in its socket at most, beside the task it runs. */
@@ -103,6 +104,8 @@ export class WorkerProcess {
   depth = 1;
   /** When it last answered, or got its first task. */
   mark = 0;
+  /** The slabs that it may write results into. */
+  readonly grants: Grants;
   #average = Infinity;
   #death: WorkerDeath | undefined;
   /** Tasks at the front of `sent` that belong to the time before the last Resume: they were begun. */
@@ -119,7 +122,9 @@ export class WorkerProcess {
     listener: WorkerListener,
     readonly claims: Claims,
     options: WorkerOptions,
+    slabs: Slabs,
   ) {
+    this.grants = new Grants(slabs);
     const [ours, theirs] = native.socketpair();
     const isFork = options.method === 'fork';
     this.knows = isFork ? lastId() : Infinity;
@@ -162,6 +167,7 @@ export class WorkerProcess {
       const number = numbers;
       numbers = (numbers + 1) >>> 0;
       putNumber(task, number);
+      if (task.slab !== undefined) task.slab.isUnread = true;
       this.sent.push({ task, number });
     }
     this.given += tasks.length;
@@ -175,6 +181,13 @@ export class WorkerProcess {
       if (this.#told.has(functionId) || fn === undefined) continue;
       this.#told.add(functionId);
       this.channel.write([valueFrame(Kind.Function, functionId, describeFunction(fn))]);
+    }
+  }
+
+  /** Let it have slabs for its results. */
+  grant(): void {
+    for (const { offset, capacity } of this.grants.more()) {
+      this.channel.write([slabFrame(Kind.Grant, offset, capacity, 0)]);
     }
   }
 
@@ -214,7 +227,11 @@ export class WorkerProcess {
   #cut(begun: number): Task[] {
     const running = this.#old + ahead(begun, this.#answered);
     const tasks: Task[] = [];
-    while (this.sent.length > running) tasks.unshift((this.sent.pop() as { task: Task }).task);
+    while (this.sent.length > running) {
+      const { task } = this.sent.pop() as { task: Task };
+      if (task.slab !== undefined) task.slab.isUnread = false;
+      tasks.unshift(task);
+    }
     this.given -= tasks.length;
     return tasks;
   }
@@ -254,8 +271,10 @@ export class WorkerProcess {
         : { pid: this.pid, exitCode: code, signal: null };
   }
 
-  /** Give up what it holds here. */
+  /** Give up what it holds here. It has ended. */
   close(): void {
+    for (const { task } of this.sent) if (task.slab !== undefined) task.slab.isUnread = false;
+    this.grants.end();
     this.channel.close();
     if (this.#death !== undefined) this.#process.close();
   }

@@ -9,9 +9,10 @@ import { codedError } from '../errors';
 import { decode, encode } from '../ipc/serialize';
 import { loadFunction, type Importable } from '../process/importable';
 import type { Claims } from './claims';
-import { FrameReader, HEADER, Kind, Mode, padded, writeHeader } from './frames';
+import { FrameReader, HEADER, Kind, Mode, padded, slabFrame, writeHeader } from './frames';
 import { inherited } from './functions';
 import { encodingError, packError, type PackedError } from './remote-error';
+import { KnownSlabs, SLAB_FROM } from './slabs';
 import { EAGAIN, READABLE, sendAll } from './socket';
 import type { AnyFunction } from './task';
 
@@ -75,6 +76,7 @@ class Worker {
   readonly #fd: number;
   readonly #claims: Claims;
   readonly #functions = inherited();
+  readonly #slabs = new KnownSlabs();
   readonly #reader = new FrameReader();
   readonly #pid = native.getpid();
   #watch = 0;
@@ -131,6 +133,7 @@ class Worker {
       const kind: Kind = reader.kind;
       if (kind === Kind.Resume) this.#claims.resume(reader.number);
       else if (kind === Kind.Function) this.#learn(reader.functionId, decode(reader.value) as Importable);
+      else if (kind === Kind.Grant) this.#slabs.granted(reader.slab.offset, reader.slab.capacity);
       else if (kind === Kind.Task && this.#claims.begin()) this.#begin();
     }
   }
@@ -151,11 +154,11 @@ class Worker {
   }
 
   #begin(): void {
-    const { mode, functionId, number, value, adopt } = this.#reader;
+    const { mode, functionId, number } = this.#reader;
     this.current = { number, functionId, controller: undefined };
     let result: unknown;
     try {
-      const values = decode(value, { adopt }) as unknown[];
+      const values = this.#arguments() as unknown[];
       const fn = this.#functions.get(functionId) as ((...args: unknown[]) => unknown) | undefined;
       if (fn === undefined) throw codedError(Error, 'ERR_INTERNAL', `Worker ${this.#pid} does not know the function`);
       result = (mode as Mode) === Mode.Call ? fn(...values) : runChunk(fn, values, mode);
@@ -177,6 +180,18 @@ class Worker {
         this.#run();
       },
     );
+  }
+
+  #arguments(): unknown {
+    const { inSlab, value, adopt } = this.#reader;
+    if (!inSlab) return decode(value, { adopt });
+    const { offset, capacity, length } = this.#reader.slab;
+    const slab = this.#slabs.at(offset, capacity);
+    try {
+      return decode(slab.read(length));
+    } finally {
+      slab.isUnread = false;
+    }
   }
 
   #finish(result: unknown): void {
@@ -202,16 +217,24 @@ class Worker {
       kind = kind === Kind.NoStart ? kind : Kind.Thrown;
       encoded = encode(failure, { headroom: HEADER, cutFrom: CUT_FROM });
     }
-    const { bytes, parts } = encoded;
-    if (parts === undefined) {
-      writeHeader(bytes, 0, bytes.length, kind, 0, 0, 0);
-      return this.#send(bytes, bytes.length);
-    }
+    const { bytes, parts = [bytes] } = encoded;
     let length = 0;
     for (const part of parts) length += part.length;
-    writeHeader(parts[0] as Uint8Array, 0, length, kind, 0, 0, 0);
+    if (length >= SLAB_FROM && this.#sendBySlab(kind, parts, length - HEADER)) return;
+    const [first = bytes] = parts;
+    writeHeader(first, 0, length, kind, 0, 0, 0);
+    if (parts.length === 1) return this.#send(first, length);
     for (const part of parts) this.#sendAll(part, part.length);
     if (padded(length) > length) this.#sendAll(padding, padded(length) - length);
+  }
+
+  #sendBySlab(kind: Kind, parts: readonly Uint8Array[], length: number): boolean {
+    const slab = this.#slabs.take(length);
+    if (slab === undefined) return false;
+    slab.write([(parts[0] as Uint8Array).subarray(HEADER), ...parts.slice(1)]);
+    const { bytes, size } = slabFrame(kind, slab.offset, slab.capacity, length);
+    this.#sendAll(bytes, size);
+    return true;
   }
 
   #send(bytes: Uint8Array, length: number): void {
