@@ -119,6 +119,7 @@ export interface Native {
   waitAbandon(): void;
   // buffer_cache.cc
   takeBuffer(length: number): ArrayBuffer | undefined;
+  detachBuffer(buffer: ArrayBufferLike): void;
   trimBuffers(): void;
   // children.cc
   childProcessPids(): number[];

@@ -56,6 +56,7 @@ constexpr Binding kBindings[] = {
     {"waitAbandon", WaitAbandon},
     // buffer_cache.cc
     {"takeBuffer", TakeBuffer},
+    {"detachBuffer", DetachBuffer},
     {"trimBuffers", TrimBuffers},
     // children.cc
     {"childProcessPids", ChildProcessPids},

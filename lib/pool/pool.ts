@@ -244,7 +244,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     let task: Task;
     try {
       this.#checkFunction(fn, 'The function of the task');
-      task = new Task(fn, mode, values, receiver, this.#scheduler.slabs);
+      task = new Task(fn, mode, values, receiver);
     } catch (error) {
       receiver.onError(error); // arguments that cannot be sent
       return;

@@ -3,7 +3,7 @@
  * one, and read from there; over the socket goes where it is. All slabs are the pool's, which uses them again and again, so
  * that their pages are there already:
  *
- *     arguments   the pool writes ──> the worker reads, and says so in the slab ──> free
+ *     arguments   the pool writes when it sends the task ──> the worker reads, then runs the task ──> free
  *     results     the pool grants a slab ──> the worker writes ──> the pool reads ──> granted again
  *
  * A worker without a grant of the size it needs, and a pool that has no more slabs to give, use the socket.
@@ -14,8 +14,6 @@ import { allocate, blockAt, release, type Block } from '../shared/arena';
 export const SLAB_FROM = 64 * 1024;
 /** Bytes of slabs that a pool has at most. */
 const MOST = 256 * 1024 * 1024;
-/** In front of the message: a word that is 1 as long as a worker is yet to read it. Keeps the message aligned. */
-const HEAD = 64;
 /** Slabs granted to a worker, so that it need not wait for the pool; of large ones it has one. */
 const GRANTS = 3;
 const LARGE = 16 * 1024 * 1024;
@@ -27,14 +25,12 @@ export class Slab {
   readonly capacity: number;
   readonly #block: Block;
   readonly #bytes: Uint8Array;
-  readonly #unread: Int32Array;
 
   constructor(block: Block) {
     this.#block = block;
     this.offset = block.offset;
-    this.capacity = block.bytes - HEAD;
-    this.#bytes = new Uint8Array(block.buffer, HEAD);
-    this.#unread = new Int32Array(block.buffer, 0, 1);
+    this.capacity = block.bytes;
+    this.#bytes = new Uint8Array(block.buffer);
   }
 
   /** Write a message, given in pieces. */
@@ -49,14 +45,6 @@ export class Slab {
   /** The message; valid until the slab is given back. */
   read(length: number): Uint8Array {
     return this.#bytes.subarray(0, length);
-  }
-
-  get isUnread(): boolean {
-    return Atomics.load(this.#unread, 0) === 1;
-  }
-
-  set isUnread(unread: boolean) {
-    Atomics.store(this.#unread, 0, unread ? 1 : 0);
   }
 
   /** This process will not use it any more. */
@@ -74,8 +62,6 @@ function capacityFor(length: number): number {
 /** The slabs of a pool. */
 export class Slabs {
   readonly #free = new Map<number, Slab[]>();
-  /** Of tasks that are over, but whose worker has not come to read them. */
-  #unread: Slab[] = [];
   #bytes = 0;
 
   /** A slab for a message of this length; undefined when there is none to be had. */
@@ -85,18 +71,11 @@ export class Slabs {
   }
 
   #find(capacity: number): Slab | undefined {
-    if (this.#unread.length > 0) {
-      const unread = this.#unread;
-      this.#unread = [];
-      for (const slab of unread) this.giveBack(slab);
-      const free = this.#free.get(capacity)?.pop();
-      if (free !== undefined) return free;
-    }
     if (this.#bytes + capacity > MOST) this.#dropFree();
     if (this.#bytes + capacity > MOST) return undefined;
     let block: Block;
     try {
-      block = allocate(capacity + HEAD);
+      block = allocate(capacity);
     } catch {
       return undefined; // no memory, or no room in the arena: the socket needs less at a time
     }
@@ -114,12 +93,8 @@ export class Slabs {
     this.#free.clear();
   }
 
-  /** The pool is done with it; a worker may not be. */
+  /** No worker will read or write it any more. */
   giveBack(slab: Slab): void {
-    if (slab.isUnread) {
-      this.#unread.push(slab);
-      return;
-    }
     const slabs = this.#free.get(slab.capacity);
     if (slabs === undefined) this.#free.set(slab.capacity, [slab]);
     else slabs.push(slab);
@@ -127,7 +102,6 @@ export class Slabs {
 
   /** The pool has ended. */
   drop(): void {
-    for (const slab of this.#unread.splice(0)) slab.drop();
     this.#dropFree();
   }
 }

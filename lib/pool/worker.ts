@@ -186,12 +186,7 @@ class Worker {
     const { inSlab, value, adopt } = this.#reader;
     if (!inSlab) return decode(value, { adopt });
     const { offset, capacity, length } = this.#reader.slab;
-    const slab = this.#slabs.at(offset, capacity);
-    try {
-      return decode(slab.read(length));
-    } finally {
-      slab.isUnread = false;
-    }
+    return decode(this.#slabs.at(offset, capacity).read(length));
   }
 
   #finish(result: unknown): void {
