@@ -41,7 +41,7 @@ class SmallFiles {
     if (!S_ISREG(stat.st_mode)) return {"open", EINVAL};
     *on_source = false;
     // Born with its mode, a file needs no fchmod(2). Not so somebody else's: what their group may read, ours may not.
-    const UniqueFd target = Create(stat.st_uid == geteuid() ? stat.st_mode & 0777 : 0600);
+    const UniqueFd target = Create(stat.st_uid == user_ ? stat.st_mode & 0777 : 0600);
     if (!target.valid()) return Failed("open");
     Failure failure;
     if (!Clone(source.get(), target.get(), stat.st_size)) {
@@ -69,9 +69,13 @@ class SmallFiles {
     return UniqueFd(openat(to_, temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   }
 
-  static bool Clone(int source, int target, off_t size) {
+  bool Clone(int source, int target, off_t size) {
 #if defined(__linux__)
-    return size > 0 && ioctl(target, FICLONE, source) == 0;
+    if (size == 0 || !clones_) return false;
+    if (ioctl(target, FICLONE, source) == 0) return true;
+    // ioctl_ficlone(2): what concerns the file systems, and not this one file, is the same for the next.
+    clones_ = errno != EOPNOTSUPP && errno != EXDEV && errno != ENOTTY;
+    return false;
 #else
     return false;
 #endif
@@ -131,8 +135,10 @@ class SmallFiles {
   const std::string& temporary_;
   const bool replace_;
   const std::unique_ptr<char[]> buffer_;
+  const uid_t user_ = geteuid();
   bool is_named_ = false;
 #if defined(__linux__)
+  bool clones_ = true;
   bool by_descriptor_ = true;
 #endif
 };

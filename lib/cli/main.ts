@@ -3,15 +3,19 @@
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cpCommand } from './cp';
-import { demoCommand } from './demo';
-import { doctorCommand } from './doctor';
 import { UsageError } from './exit-codes';
-import { initCommand } from './init';
-import { traceCommand } from './trace';
 
 const { version } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')) as {
   version: string;
+};
+
+/** Each in a module that is loaded when it is asked for: a copy of a small tree takes less time than loading the others. */
+const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  cp: async () => (await import('./cp.js')).cpCommand,
+  demo: async () => (await import('./demo.js')).demoCommand,
+  doctor: async () => (await import('./doctor.js')).doctorCommand,
+  init: async () => (await import('./init.js')).initCommand,
+  trace: async () => (await import('./trace.js')).traceCommand,
 };
 
 async function main(): Promise<void> {
@@ -20,7 +24,9 @@ async function main(): Promise<void> {
     .version(version)
     .exitOverride()
     .enablePositionalOptions();
-  for (const add of [cpCommand, demoCommand, doctorCommand, initCommand, traceCommand]) add(program);
+  const [wanted = ''] = process.argv.slice(2);
+  const chosen = Object.hasOwn(commands, wanted) ? [wanted] : Object.keys(commands);
+  for (const name of chosen) (await (commands[name] as (typeof commands)[string])())(program);
   program.commands.forEach((command) => command.exitOverride());
   try {
     await program.parseAsync();
