@@ -3,7 +3,7 @@
  *
  * Tasks that do nothing, all handed in at once and awaited, one by one and by `map`; buffers of 1 MB there and back; and how
  * long a new pool takes to its first result, the library being loaded. Each figure is of a fresh process, in which it is the
- * median of some rounds after a short one to warm up; the peers take turns. Ratios are to the best of the others.
+ * median of the rounds of half a second, five at least, after a short one to warm up; the peers take turns. Ratios are to the best of the others.
  */
 import { inTurns, measured, median, python, table } from './lib.mjs';
 import { peersFolder } from './peers/install.mjs';
@@ -12,6 +12,7 @@ const TASKS = 20_000;
 const BUFFERS = 60;
 const MB = 2 ** 20;
 const ROUNDS = 5;
+const SECONDS = 0.5;
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
@@ -30,7 +31,8 @@ export async function run({ name }) {
   const pool = make();
   const perSecond = async (count, work) => {
     const figures = [];
-    for (let i = 0; i < ROUNDS; i++) {
+    const end = now() + SECONDS * 1000;
+    while (figures.length < ROUNDS || now() < end) {
       const start = now();
       await work();
       figures.push((count * 1000) / (now() - start));
@@ -62,7 +64,8 @@ const theirs = `
 import json, sys, time
 import multiprocessing as mp
 from statistics import median
-tasks, buffers, rounds = map(int, sys.argv[1:])
+tasks, buffers, rounds = map(int, sys.argv[1:4])
+seconds = float(sys.argv[4])
 MB = 1 << 20
 now = time.perf_counter
 def noop(x): return 7
@@ -106,7 +109,7 @@ export async function main({ rounds = 3 } = {}) {
   const { pools } = await import('./peers/pools.mjs');
   const npm = folder === undefined ? [] : Object.keys(pools).filter((name) => name !== OURS);
   const peers = Object.fromEntries([OURS, ...npm].map((name) => [name, () => measured(import.meta.url, { name })]));
-  peers[PYTHON] = async () => python(theirs, TASKS, BUFFERS, ROUNDS);
+  peers[PYTHON] = async () => python(theirs, TASKS, BUFFERS, ROUNDS, SECONDS);
   const results = await inTurns(peers, rounds);
   const figures = Object.entries(results).map(([name, all]) => {
     const middle = (key) => (all[0][key] === null ? undefined : median(all.map((result) => result[key])));

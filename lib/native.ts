@@ -119,7 +119,6 @@ export interface Native {
   waitAbandon(): void;
   // buffer_cache.cc
   takeBuffer(length: number): ArrayBuffer | undefined;
-  detachBuffer(buffer: ArrayBufferLike): void;
   trimBuffers(): void;
   // children.cc
   childProcessPids(): number[];

@@ -56,7 +56,6 @@ constexpr Binding kBindings[] = {
     {"waitAbandon", WaitAbandon},
     // buffer_cache.cc
     {"takeBuffer", TakeBuffer},
-    {"detachBuffer", DetachBuffer},
     {"trimBuffers", TrimBuffers},
     // children.cc
     {"childProcessPids", ChildProcessPids},

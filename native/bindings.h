@@ -43,7 +43,6 @@ Napi::Value WaitAbandon(const Napi::CallbackInfo& info);
 
 // buffer_cache.cc
 Napi::Value TakeBuffer(const Napi::CallbackInfo& info);
-Napi::Value DetachBuffer(const Napi::CallbackInfo& info);
 Napi::Value TrimBuffers(const Napi::CallbackInfo& info);
 
 // children.cc

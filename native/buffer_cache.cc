@@ -90,12 +90,6 @@ Napi::Value TakeBuffer(const Napi::CallbackInfo& info) {
   return {env, buffer};
 }
 
-// Binding: detachBuffer(buffer): it has length 0 from now on, and its memory is given back.
-Napi::Value DetachBuffer(const Napi::CallbackInfo& info) {
-  napi_detach_arraybuffer(info.Env(), info[0]);
-  return info.Env().Undefined();
-}
-
 // Binding: trimBuffers(), what is not in use goes back to the kernel.
 Napi::Value TrimBuffers(const Napi::CallbackInfo& info) {
   cache.Trim();

@@ -17,11 +17,6 @@ export function takeBuffer(length: number): ArrayBuffer {
   return native.takeBuffer(length) ?? new ArrayBuffer(length);
 }
 
-/** End a buffer of {@link takeBuffer} that no user has seen: its memory need not wait for the garbage collector. */
-export function giveBack(buffer: ArrayBufferLike): void {
-  native.detachBuffer(buffer);
-}
-
 function look(): void {
   timer = undefined;
   if (used) timer = setTimeout(look, IDLE).unref();

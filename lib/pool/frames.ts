@@ -99,29 +99,20 @@ export function putNumber({ bytes, at }: Frame, number: number): void {
 }
 
 /** Bytes of a frame whose value is in a slab. */
-const SLAB_FRAME = HEADER + 16;
+export const SLAB_FRAME = HEADER + 16;
 const AT_PLACE = 6;
 const IN_SLAB = 1;
 
 const double = new Float64Array(1);
 const doubleBytes = new Uint8Array(double.buffer);
 
-/** Complete a frame of SLAB_FRAME bytes that has its header: the value is in a slab. */
-function putPlace(bytes: Uint8Array, at: number, offset: number, capacity: number, length: number): void {
+/** Complete a frame of {@link SLAB_FRAME} bytes that has its header: the value is in a slab. */
+export function putPlace(bytes: Uint8Array, at: number, offset: number, capacity: number, length: number): void {
   bytes[at + AT_PLACE] = IN_SLAB;
   double[0] = offset;
   bytes.set(doubleBytes, at + HEADER);
   putUint32(bytes, at + HEADER + 8, capacity);
   putUint32(bytes, at + HEADER + 12, length);
-}
-
-/** The frame that stands for one whose value has been moved into a slab. */
-export function frameInSlab({ bytes, at }: Frame, offset: number, capacity: number): Frame {
-  const frame = new Uint8Array(SLAB_FRAME);
-  frame.set(bytes.subarray(at, at + HEADER));
-  putUint32(frame, 0, SLAB_FRAME);
-  putPlace(frame, 0, offset, capacity, getUint32(bytes, at) - HEADER);
-  return { bytes: frame, at: 0, size: SLAB_FRAME };
 }
 
 /** A frame that says where a value is, or may be put. */

@@ -23,7 +23,7 @@ import { AsyncResult, type ResultCallbacks } from './result';
 import { ITERATOR_MODE, ResultIterator } from './result-iterator';
 import { Scheduler, type PoolStats } from './scheduler';
 import { Task, type AnyFunction, type Receiver } from './task';
-import { traceOf } from './trace';
+import { traceOf, type Trace } from './trace';
 
 /** Options of {@link Pool}. */
 export interface PoolOptions {
@@ -75,6 +75,15 @@ export interface PoolEvents {
   worker: [pid: number];
   workerEnd: [death: { pid: number; exitCode: number | null; signal: NodeJS.Signals | null }, expected: boolean];
   idle: [];
+}
+
+/** How a task is to be done. */
+interface Terms {
+  readonly signal: AbortSignal | undefined;
+  readonly timeout: number;
+  readonly trace: Trace | undefined;
+  /** Others follow at once, and are given to the workers together with it. */
+  readonly more?: boolean;
 }
 
 /**
@@ -224,7 +233,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
       ({ signal, timeout } = taskOptions(options));
       if (options.kwargs !== undefined) values = [...(values as unknown[]), options.kwargs];
     }
-    this.#submit(fn, Mode.Call, values, receiver, signal, timeout, entry);
+    this.#submit(fn, Mode.Call, values, receiver, { signal, timeout, trace: traceOf(fn, entry) });
   }
 
   /** Workers that are no forks are told of functions by module and name. */
@@ -237,21 +246,21 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     mode: number,
     values: unknown,
     receiver: Receiver,
-    signal: AbortSignal | undefined,
-    timeout: number,
-    entry: AnyFunction | undefined,
+    { signal, timeout, trace, more = false }: Terms,
   ): void {
     let task: Task;
     try {
       this.#checkFunction(fn, 'The function of the task');
-      task = new Task(fn, mode, values, receiver);
+      task = new Task(fn, mode, values, receiver, this.#scheduler.slabs);
     } catch (error) {
       receiver.onError(error); // arguments that cannot be sent
+      if (!more) this.#scheduler.giveOut();
       return;
     }
     task.timeout = timeout;
-    if (entry !== undefined) task.trace = traceOf(fn, entry);
+    task.trace = trace;
     this.#scheduler.submit(task, signal);
+    if (!more) this.#scheduler.giveOut();
   }
 
   /**
@@ -365,9 +374,10 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     const chunks = Math.ceil(values.length / chunkSize);
     if (chunks === 0) return result.onValue([]);
     const job = new MapJob(values.length, chunkSize, chunks, result);
+    const trace = traceOf(fn, entry);
     for (let chunk = 0; chunk < chunks; chunk++) {
       const some = chunks === 1 ? values : values.slice(chunk * chunkSize, (chunk + 1) * chunkSize);
-      this.#submit(fn, mode, some, job.receiver(chunk), signal, timeout, entry);
+      this.#submit(fn, mode, some, job.receiver(chunk), { signal, timeout, trace, more: chunk < chunks - 1 });
     }
   }
 
@@ -416,7 +426,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
         } catch (error) {
           return receiver.onError(error);
         }
-        this.#submit(fn, ITERATOR_MODE, chunk, receiver, signal, timeout, undefined);
+        this.#submit(fn, ITERATOR_MODE, chunk, receiver, { signal, timeout, trace: undefined });
       },
     };
     return new ResultIterator<R>(runner, iteratorOf(items), chunkSize, ordered, window);

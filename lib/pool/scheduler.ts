@@ -150,7 +150,7 @@ export class Scheduler implements WorkerListener {
     }
   }
 
-  /** Take a task. It is settled later, or, when workers cannot start, at once. */
+  /** Take a task, which {@link giveOut} is then to be called for. It is settled later, or, when workers cannot start, at once. */
   submit(task: Task, signal?: AbortSignal): void {
     if (signal?.aborted === true) return task.fail(new AbortError(signal));
     if (this.#broken !== undefined) return task.fail(this.#broken);
@@ -158,6 +158,10 @@ export class Scheduler implements WorkerListener {
     task.submitted = performance.now();
     this.#queue.push(task);
     if (this.#pending++ === 0) this.#updateAlive();
+  }
+
+  /** Give to workers what was submitted. */
+  giveOut(): void {
     if (this.#idle.length > 0 || this.#workers.size < this.size) this.#pump();
   }
 
@@ -181,7 +185,14 @@ export class Scheduler implements WorkerListener {
           if (!task.settled) this.#queue.unshift(task);
           break;
         }
-        this.#give(worker, [task], performance.now());
+        // With others to come for the workers that there are, as much as this one does in a moment, but its share.
+        const share =
+          this.#workers.size < this.size ? 1 : Math.ceil((this.#queue.length + 1) / (this.#idle.length + 1));
+        const more = this.#next(
+          worker,
+          Math.min(share, worker.depth, this.#options.maxTasksPerChild - worker.given) - 1,
+        );
+        this.#give(worker, [task, ...more], performance.now());
       }
     } finally {
       this.#pumping = false;
@@ -219,20 +230,24 @@ export class Scheduler implements WorkerListener {
     if (wasIdle) this.#watchFirst(worker, now);
   }
 
+  /** At most so many tasks for this worker from the front of the queue, which they leave. */
+  #next(worker: WorkerProcess, most: number): Task[] {
+    const tasks: Task[] = [];
+    while (tasks.length < most) {
+      const task = this.#front();
+      if (task === undefined || !worker.knowsFunctionOf(task)) break;
+      tasks.push(task);
+      this.#queue.shift();
+    }
+    return tasks;
+  }
+
   /** After answers: more for this worker, as far ahead as its pace allows. */
   #refill(worker: WorkerProcess, now: number): void {
     if (worker.leaving || worker.givenUp !== undefined) return;
     const room = Math.min(worker.depth - worker.sent.length, this.#options.maxTasksPerChild - worker.given);
-    if (room > 0) {
-      const tasks: Task[] = [];
-      while (tasks.length < room) {
-        const task = this.#front();
-        if (task === undefined || !worker.knowsFunctionOf(task)) break;
-        tasks.push(task);
-        this.#queue.shift();
-      }
-      if (tasks.length > 0) this.#give(worker, tasks, now);
-    }
+    const tasks = this.#next(worker, room);
+    if (tasks.length > 0) this.#give(worker, tasks, now);
     if (worker.sent.length > 0) return;
     if (worker.given >= this.#options.maxTasksPerChild) this.#letGo(worker);
     else this.#idle.push(worker);
@@ -258,7 +273,9 @@ export class Scheduler implements WorkerListener {
   /** What was sent ahead to workers whose task turns out to be long goes to those that answer. */
   #unstick(now: number): void {
     for (const worker of this.#workers) {
-      if (worker.sent.length > 1 && now - worker.mark > LONG && !worker.leaving) this.#takeBack(worker);
+      if (worker.sent.length < 2 || now - worker.mark <= LONG || worker.leaving) continue;
+      this.#takeBack(worker);
+      worker.depth = 1; // its pace is not what it was
     }
   }
 
@@ -266,7 +283,6 @@ export class Scheduler implements WorkerListener {
   #takeBack(worker: WorkerProcess): boolean {
     const tasks = worker.takeBack();
     for (let i = tasks.length - 1; i >= 0; i--) this.#queue.unshift(tasks[i] as Task);
-    worker.depth = 1; // its pace is not what it was
     if (worker.sent.length === 0) this.#idle.push(worker); // it had begun none of them
     return tasks.length > 0;
   }

@@ -3,7 +3,7 @@
  * one, and read from there; over the socket goes where it is. All slabs are the pool's, which uses them again and again, so
  * that their pages are there already:
  *
- *     arguments   the pool writes when it sends the task ──> the worker reads, then runs the task ──> free
+ *     arguments   the pool writes ──> the worker reads, then runs the task, and answers ──> free
  *     results     the pool grants a slab ──> the worker writes ──> the pool reads ──> granted again
  *
  * A worker without a grant of the size it needs, and a pool that has no more slabs to give, use the socket.

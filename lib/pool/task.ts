@@ -2,9 +2,9 @@
 import { codedError } from '../errors';
 import { encodeWith, pieces } from '../ipc/serialize';
 import type { EncoderState } from '../ipc/encoder';
-import { giveBack, LONG, takeBuffer } from '../ipc/buffers';
-import { HEADER, Kind, padded, writeHeader, type Frame } from './frames';
+import { HEADER, Kind, padded, putPlace, SLAB_FRAME, writeHeader, type Frame } from './frames';
 import { idOf } from './functions';
+import { SLAB_FROM, type Slab, type Slabs } from './slabs';
 
 export type AnyFunction = (...args: never[]) => unknown;
 
@@ -36,8 +36,10 @@ export class Task implements Frame {
   bytes: Uint8Array;
   readonly at: number;
   readonly size: number;
-  /** The socket may still have to be given bytes of the frame. */
-  inSocket = false;
+  /** Where the arguments are, when they are long. Given back at the end of the task, or by whoever has its worker. */
+  readonly slab: Slab | undefined;
+  /** It was sent to a worker, which may be reading the slab, and not taken back. */
+  hasWorker = false;
   settled = false;
   /** When it was handed in, in milliseconds. */
   submitted = 0;
@@ -54,16 +56,21 @@ export class Task implements Frame {
     mode: number,
     values: unknown,
     readonly receiver: Receiver,
+    private readonly slabs: Slabs,
   ) {
     this.fn = fn;
     this.functionId = idOf(fn);
     this.name = fn.name === '' ? 'an anonymous function' : `${fn.name}()`;
-    const length = encodeWith(values, ENCODING, place);
+    const message = encodeWith(values, ENCODING, (state) => place(state, slabs));
+    const slab = (this.slab = placedIn);
+    const length = slab === undefined ? message : SLAB_FRAME;
     this.bytes = placed;
     this.at = placedAt;
     this.size = padded(length);
     placed = none;
+    placedIn = undefined;
     writeHeader(this.bytes, this.at, length, Kind.Task, mode, this.functionId, 0);
+    if (slab !== undefined) putPlace(this.bytes, this.at, slab.offset, slab.capacity, message - HEADER);
   }
 
   succeed(value: unknown): void {
@@ -82,7 +89,7 @@ export class Task implements Frame {
     if (this.settled) return false;
     this.settled = true;
     this.fn = undefined;
-    if (this.size >= LONG && !this.inSocket) giveBack(this.bytes.buffer);
+    if (this.slab !== undefined && !this.hasWorker) this.slabs.giveBack(this.slab);
     this.bytes = none;
     this.trace = undefined;
     if (this.release !== undefined) this.release();
@@ -93,6 +100,8 @@ export class Task implements Frame {
 /** Where the frame that was made last is. */
 let placed = none;
 let placedAt = 0;
+/** Where the message of that frame is, if not in it. */
+let placedIn: Slab | undefined;
 
 /** Short frames stand one after the other in memory that they share: an object for each would be most of their cost. */
 const SHORT = 1024;
@@ -101,37 +110,41 @@ let chunk = none;
 let chunkEnd = 0;
 
 /** Copy a message out of the encoder. Gives its length. */
-function place({ scratch, at: length, cuts }: EncoderState): number {
-  if (cuts !== undefined) return placeParts(pieces(scratch, length, cuts));
-  const size = padded(length);
-  if (size > SHORT) {
-    placed = memoryOf(size);
-    placedAt = 0;
-  } else {
-    if (chunkEnd + size > chunk.length) {
-      chunk = new Uint8Array(CHUNK);
-      chunkEnd = 0;
-    }
-    placed = chunk;
-    placedAt = chunkEnd;
-    chunkEnd += size;
-  }
+function place({ scratch, at: length, cuts }: EncoderState, slabs: Slabs): number {
+  if (cuts !== undefined || length >= SLAB_FROM) return placeLong(pieces(scratch, length, cuts ?? []), slabs);
+  makeRoom(padded(length));
   scratch.copy(placed, placedAt, 0, length);
   return length;
 }
 
-function memoryOf(size: number): Uint8Array {
-  return size >= LONG ? new Uint8Array(takeBuffer(size)) : Buffer.allocUnsafe(size);
+function makeRoom(size: number): void {
+  if (size > SHORT) {
+    placed = Buffer.allocUnsafe(size);
+    placedAt = 0;
+    return;
+  }
+  if (chunkEnd + size > chunk.length) {
+    chunk = new Uint8Array(CHUNK);
+    chunkEnd = 0;
+  }
+  placed = chunk;
+  placedAt = chunkEnd;
+  chunkEnd += size;
 }
 
-function placeParts(parts: readonly Uint8Array[]): number {
+function placeLong(parts: readonly Uint8Array[], slabs: Slabs): number {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   if (length > 0xfffffff0) {
     throw codedError(RangeError, 'ERR_OUT_OF_RANGE', `The arguments take ${length} bytes; a task can have 4 GB`);
   }
-  placed = memoryOf(padded(length));
-  placedAt = 0;
-  let at = 0;
+  placedIn = length < SLAB_FROM ? undefined : slabs.take(length);
+  if (placedIn !== undefined) {
+    placedIn.write([(parts[0] as Uint8Array).subarray(HEADER), ...parts.slice(1)]); // the header stays in the frame
+    makeRoom(SLAB_FRAME);
+    return length;
+  }
+  makeRoom(padded(length));
+  let at = placedAt;
   for (const part of parts) {
     placed.set(part, at);
     at += part.length;

@@ -11,11 +11,11 @@ import { kEnded, Process } from '../process/process';
 import { ahead, COUNT, type Claims } from './claims';
 import { Channel } from './channel';
 import { Deque } from './deque';
-import { bareFrame, frameInSlab, HEADER, Kind, putNumber, slabFrame, valueFrame, type Frame } from './frames';
+import { bareFrame, Kind, putNumber, slabFrame, valueFrame } from './frames';
 import { holdingAll, lastId } from './functions';
 import type { AnyFunction, Task } from './task';
 import { remoteWorker } from './remote-worker';
-import { Grants, SLAB_FROM, type Slab, type Slabs } from './slabs';
+import { Grants, type Slabs } from './slabs';
 import { runWorker } from './worker';
 
 /** Milliseconds of work that a worker has in its socket at most, beside the task it runs. */
@@ -82,26 +82,13 @@ const canFollowParent = process.platform === 'linux';
 
 let numbers = 0;
 
-/** A task that a worker has. */
-interface Sent {
-  readonly task: Task;
-  readonly number: number;
-  /** Where the worker reads its arguments, when they are long. */
-  readonly slab: Slab | undefined;
-}
-
-function moved(task: Task, slab: Slab): Frame {
-  slab.write([task.bytes.subarray(task.at + HEADER, task.at + task.size)]);
-  return frameInSlab(task, slab.offset, slab.capacity);
-}
-
 export class WorkerProcess {
   readonly pid: number;
   readonly channel: Channel;
   /** The functions it knows have at most this number. */
   readonly knows: number;
   /** Sent and not answered, in order; the first may be running. */
-  readonly sent = new Deque<Sent>();
+  readonly sent = new Deque<{ readonly task: Task; readonly number: number }>();
   /** Tasks it has been given in its life. */
   given = 0;
   answers = 0;
@@ -176,20 +163,16 @@ export class WorkerProcess {
   /** Send tasks; they are noted as sent whatever becomes of them. */
   send(tasks: readonly Task[], now: number): void {
     if (this.sent.length === 0) this.mark = now;
-    let frames: Frame[] | undefined;
-    for (let i = 0; i < tasks.length; i++) {
-      const task = tasks[i] as Task;
+    for (const task of tasks) {
       const number = numbers;
       numbers = (numbers + 1) >>> 0;
       putNumber(task, number);
-      const slab = task.size >= SLAB_FROM ? this.grants.slabs.take(task.size) : undefined;
-      if (slab !== undefined) (frames ??= [...tasks])[i] = moved(task, slab);
-      else if (task.size >= SLAB_FROM) task.inSocket = true;
-      this.sent.push({ task, number, slab });
+      task.hasWorker = true;
+      this.sent.push({ task, number });
     }
     this.given += tasks.length;
     if (this.knows === Infinity) this.#tell(tasks);
-    this.channel.write(frames ?? tasks);
+    this.channel.write(tasks);
   }
 
   /** Name the functions that it does not know yet; the pool has made sure that they have names. */
@@ -212,7 +195,7 @@ export class WorkerProcess {
   answer(): Task | undefined {
     const entry = this.sent.shift();
     if (entry === undefined) return undefined;
-    if (entry.slab !== undefined) this.grants.slabs.giveBack(entry.slab);
+    this.#giveBack(entry.task);
     this.answers++;
     if (this.#old > 0) this.#old--;
     else this.#answered++;
@@ -246,12 +229,17 @@ export class WorkerProcess {
     const running = this.#old + ahead(begun, this.#answered);
     const tasks: Task[] = [];
     while (this.sent.length > running) {
-      const { task, slab } = this.sent.pop() as Sent;
-      if (slab !== undefined) this.grants.slabs.giveBack(slab);
+      const { task } = this.sent.pop() as { task: Task };
+      task.hasWorker = false;
+      if (task.settled) this.#giveBack(task);
       tasks.unshift(task);
     }
     this.given -= tasks.length;
     return tasks;
+  }
+
+  #giveBack({ slab }: Task): void {
+    if (slab !== undefined) this.grants.slabs.giveBack(slab);
   }
 
   /** Tell it that its first task is no longer wanted. */
@@ -291,7 +279,7 @@ export class WorkerProcess {
 
   /** Give up what it holds here. It has ended. */
   close(): void {
-    for (const { slab } of this.sent) if (slab !== undefined) this.grants.slabs.giveBack(slab);
+    for (const { task } of this.sent) this.#giveBack(task);
     this.grants.end();
     this.channel.close();
     if (this.#death !== undefined) this.#process.close();
