@@ -1,10 +1,13 @@
 /** The process that started this one, as its child sees it. */
+import { closeSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { native } from '../native';
 import { validateTimeout } from './timeout';
 
 /** poll(2), as the addon has it. */
 const READABLE = 1;
+/** Milliseconds between two looks where there are no pidfds. */
+const LOOK = 20;
 
 /**
  * What a child knows of the process that started it.
@@ -54,10 +57,29 @@ export class ParentProcess {
           ? native.watchPid(this.pid, done)
           : native.watchDescriptor(this.#lifeline.fileno(), READABLE, done);
       // Without pidfds a look now and then has to do.
-      const look = watch > 0 ? undefined : setInterval(() => !this.isAlive() && done(), 20);
+      const look = watch > 0 ? undefined : setInterval(() => !this.isAlive() && done(), LOOK);
       if (limit !== Infinity) timer = setTimeout(done, limit);
       if (!this.isAlive()) done(); // it ended before the watch, which may be another process's then
     });
+  }
+
+  /** The same as {@link ParentProcess.join}, blocking this process. */
+  joinSync(timeout?: number): void {
+    const end = performance.now() + validateTimeout(timeout);
+    const fd = this.#lifeline?.fileno() ?? native.openPidFd(this.pid);
+    try {
+      for (let left = end - performance.now(); left > 0 && this.isAlive(); left = end - performance.now()) {
+        if (fd >= 0) native.pollFd(fd, READABLE, left === Infinity ? -1 : left);
+        else native.sleep(Math.min(LOOK, left));
+      }
+    } finally {
+      if (this.#lifeline === undefined && fd >= 0) closeSync(fd);
+    }
+  }
+
+  /** The same as {@link ParentProcess.pid}, under Python's other name. */
+  get ident(): number {
+    return this.pid;
   }
 
   /** Show it as Python does. */

@@ -158,6 +158,11 @@ export class ShareableList extends Indexed implements Iterable<Shareable>, Dispo
     this.#memory.close();
   }
 
+  /** For `JSON.stringify`: an array. */
+  toJSON(): Shareable[] {
+    return [...this];
+  }
+
   override toString(): string {
     return `${this.constructor.name}(${inspect([...this])}, name='${this.#memory.name}')`;
   }

@@ -86,6 +86,7 @@ test('a grandchild notices the end of its parent, which did not wait for it', as
           target: async () => {
             const parent = parentProcess() as NonNullable<ReturnType<typeof parentProcess>>;
             await parent.join(20);
+            parent.joinSync(20);
             t.report(['timeout', parent.isAlive()]);
             (require('node:fs') as typeof import('node:fs')).writeSync(end.write, 'x');
             await parent.join();
@@ -102,6 +103,29 @@ test('a grandchild notices the end of its parent, which did not wait for it', as
     t.report(child.exitCode);
   });
   expect(run.reports).toEqual(expect.arrayContaining([['timeout', true], -9, ['ended', false]]));
+});
+
+test('joinSync waits for the end of the parent', async () => {
+  const run = await program(async (rf, t) => {
+    const { Process, parentProcess } = t.mp;
+    const child = new Process({
+      target: () => {
+        const grandchild = new Process({
+          target: () => {
+            const parent = parentProcess() as NonNullable<ReturnType<typeof parentProcess>>;
+            parent.joinSync();
+            t.report(['ended', parent.isAlive(), parent.ident === parent.pid]);
+          },
+        });
+        grandchild.start();
+        rf.kill(process.pid, 'SIGKILL');
+      },
+    });
+    child.start();
+    await child.join();
+    t.report(child.exitCode);
+  });
+  expect(run.reports).toEqual(expect.arrayContaining([-9, ['ended', false, true]]));
 });
 
 test('P04 daemon: inherited, given, and not to be set after the start', async () => {

@@ -5,6 +5,16 @@ const hasPython = spawnSync('python3', ['-c', 'import multiprocessing.shared_mem
 const testWithPython = hasPython ? test : test.skip;
 
 describe('ShareableList', () => {
+  test('is an array in JSON', async () => {
+    const run = await cleanProgram((_rf, t) => {
+      const list = new t.mp.ShareableList([1, 'two', null, true]);
+      t.report(JSON.stringify({ list }));
+      list.shm.close();
+      list.shm.unlink();
+    });
+    expect(run.reports).toEqual(['{"list":[1,"two",null,true]}']);
+  });
+
   test('values, positions, format, length, index, count, as CPython’s own test has them', async () => {
     const run = await cleanProgram((_rf, t) => {
       const { ShareableList } = t.mp;
