@@ -1,7 +1,7 @@
-// Memory for long buffers that come from other processes, used again when JavaScript has let go of it. Fresh memory costs
-// a page fault every 4 KB, which takes several times as long as copying what goes there: 1 MB is copied in 30 µs, and
-// 100 to 900 µs go by where its pages have to be found first (Node 20 to 26, Linux 6.18). Huge pages do not help where
-// they are new to the host of a virtual machine, which has to find memory for them in its turn.
+// Memory for long buffers that come from other processes, used again when JavaScript has let go of it. Fresh memory
+// costs a page fault every 4 KB, which takes several times as long as copying what goes there: 1 MB is copied in 30 µs,
+// and 100 to 900 µs go by where its pages have to be found first (Node 20 to 26, Linux 6.18). Huge pages do not help
+// where they are new to the host of a virtual machine, which has to find memory for them in its turn.
 #include <stdint.h>
 #include <sys/mman.h>
 
@@ -25,7 +25,9 @@ size_t CapacityFor(size_t length) {
 
 class BufferCache {
  public:
-  ~BufferCache() { Trim(); }
+  ~BufferCache() {
+    Trim();
+  }
 
   void* Take(size_t capacity) {
     // From the end, where the one is that was in use last.
