@@ -30,6 +30,7 @@ class BufferCache {
   }
 
   void* Take(size_t capacity) {
+    keeps_ = true;
     // From the end, where the one is that was in use last.
     const auto found =
         std::find_if(free_.rbegin(), free_.rend(), [capacity](const Chunk& chunk) { return chunk.bytes == capacity; });
@@ -44,7 +45,7 @@ class BufferCache {
   }
 
   void GiveBack(void* data, size_t bytes) {
-    if (bytes_ + bytes > kMostCached) {
+    if (!keeps_ || bytes_ + bytes > kMostCached) {
       munmap(data, bytes);
       return;
     }
@@ -52,7 +53,9 @@ class BufferCache {
     free_.push_back({data, bytes});
   }
 
+  // Until the next one is taken nothing is kept, also of what is collected later.
   void Trim() {
+    keeps_ = false;
     for (const Chunk& chunk : free_) munmap(chunk.data, chunk.bytes);
     free_.clear();
     bytes_ = 0;
@@ -65,6 +68,7 @@ class BufferCache {
   };
   std::vector<Chunk> free_;
   size_t bytes_ = 0;
+  bool keeps_ = false;
 };
 
 // Of a thread, since each thread's JavaScript lets go of its buffers on that thread.

@@ -26,7 +26,6 @@ function look(): void {
 
 registerAtFork({
   afterInChild() {
-    if (timer === undefined) return;
     timer = undefined; // the parent's
     native.trimBuffers();
   },

@@ -33,11 +33,11 @@ export class Slab {
     this.#bytes = new Uint8Array(block.buffer);
   }
 
-  /** Write a message, given in pieces. */
-  write(pieces: readonly Uint8Array[]): void {
-    let at = 0;
+  /** Write a message, given in pieces, without the `headroom` bytes that the first of them begins with. */
+  write(pieces: readonly Uint8Array[], headroom: number): void {
+    let at = -headroom;
     for (const piece of pieces) {
-      this.#bytes.set(piece, at);
+      this.#bytes.set(at < 0 ? piece.subarray(headroom) : piece, Math.max(0, at));
       at += piece.length;
     }
   }

@@ -139,7 +139,7 @@ function placeLong(parts: readonly Uint8Array[], slabs: Slabs): number {
   }
   placedIn = length < SLAB_FROM ? undefined : slabs.take(length);
   if (placedIn !== undefined) {
-    placedIn.write([(parts[0] as Uint8Array).subarray(HEADER), ...parts.slice(1)]); // the header stays in the frame
+    placedIn.write(parts, HEADER); // which stays in the frame
     makeRoom(SLAB_FRAME);
     return length;
   }

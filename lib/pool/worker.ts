@@ -226,7 +226,7 @@ class Worker {
   #sendBySlab(kind: Kind, parts: readonly Uint8Array[], length: number): boolean {
     const slab = this.#slabs.take(length);
     if (slab === undefined) return false;
-    slab.write([(parts[0] as Uint8Array).subarray(HEADER), ...parts.slice(1)]);
+    slab.write(parts, HEADER);
     const { bytes, size } = slabFrame(kind, slab.offset, slab.capacity, length);
     this.#sendAll(bytes, size);
     return true;

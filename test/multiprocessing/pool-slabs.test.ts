@@ -71,6 +71,7 @@ test('workers that are killed, tasks that are given up: nobody gets what is for 
     const pool = new t.mp.Pool(3, { gracePeriod: 20 });
     const work = async (bytes: Uint8Array, i: number) => {
       if (i % 7 === 3) process.kill(process.pid, 'SIGKILL');
+      // Never done in time: what the timeout below is for.
       if (i % 11 === 5) await new Promise((resolve) => setTimeout(resolve, 60_000));
       return bytes.every((byte) => byte === i % 251) ? bytes : Buffer.alloc(0);
     };
