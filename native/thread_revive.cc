@@ -59,6 +59,19 @@ void RegisterRseq(uintptr_t thread_pointer) {
   }
 }
 
+// glibc 2.36 asks the kernel for a thread's scheduling when it is first wanted, by the id that is in the thread's word,
+// and keeps the answer (nptl/pthread_getschedparam.c). The word holds the id of the former self, of which the kernel
+// knows nothing once the parent has ended; Abseil, whose mutexes V8 has from Node 22 on, then wrote to stderr each time a
+// thread waited (seen: "pthread_getschedparam failed: 1"). So it is asked for here, with the id that is true now. The
+// lock that glibc takes is free: a thread is copied only where it stands in V8's code or waits (SafeForCopy).
+void LearnOwnScheduling(Thread* thread) {
+  int policy;
+  sched_param parameters;
+  *thread->tid_word = static_cast<int>(syscall(SYS_gettid));
+  pthread_getschedparam(pthread_self(), &policy, &parameters);
+  *thread->tid_word = thread->tid_value;
+}
+
 // First code of the new thread, on its scratch stack with its old thread pointer. It ends in the return from the signal
 // handler that its former self stands in, on its former stack.
 int ComeBack(void* argument) {
@@ -71,6 +84,7 @@ int ComeBack(void* argument) {
   prctl(PR_SET_NAME, thread->name);
   syscall(SYS_set_robust_list, thread->robust_list, thread->robust_length);
   RegisterRseq(thread->thread_pointer);
+  LearnOwnScheduling(thread);
   // glibc clears these for every other thread when it forks (__nptl_reclaim_stacks).
   for (unsigned i = 0; i < thread->specific_count; i++) {
     const auto& [key, value] = thread->remains->specific[i];

@@ -597,6 +597,25 @@ test('hazard: the parent killed with SIGKILL leaves a child that goes on and end
   expect([run.signal, run.output, run.stderr]).toEqual(['SIGKILL', 'orphan works true\n', '']);
 });
 
+// Abseil's mutexes, in Node 22 and later, say so on stderr when a thread is not known to the kernel by its former id.
+test('hazard: the threads of V8 work in a child whose parent is gone', async () => {
+  const run = await script(
+    `const { fork } = require(${JSON.stringify(packageRoot)});
+     const parent = process.pid;
+     if (fork() === 0) {
+       const timer = setInterval(() => {
+         if (process.ppid === parent) return;
+         clearInterval(timer);
+         const kept = [];
+         for (let i = 0; i < 3e6; i++) kept[i % 50_000] = { number: i, pair: [i, i + 1], text: 'x' + i };
+         console.log('collected', kept.length);
+       }, 5);
+     } else process.kill(process.pid, 'SIGKILL');`,
+    { grace: 10_000 },
+  );
+  expect([run.signal, run.output, run.stderr]).toEqual(['SIGKILL', 'collected 50000\n', '']);
+});
+
 test('hazard: a terminal, or none: stdout closed in the child only', async () => {
   const run = await cleanProgram((rf, t) => {
     const fs = require('node:fs') as typeof import('node:fs');
