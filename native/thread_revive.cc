@@ -61,8 +61,8 @@ void RegisterRseq(uintptr_t thread_pointer) {
 
 // glibc 2.36 asks the kernel for a thread's scheduling when it is first wanted, by the id that is in the thread's word,
 // and keeps the answer (nptl/pthread_getschedparam.c). The word holds the id of the former self, of which the kernel
-// knows nothing once the parent has ended; Abseil, whose mutexes V8 has from Node 22 on, then wrote to stderr each time a
-// thread waited (seen: "pthread_getschedparam failed: 1"). So it is asked for here, with the id that is true now. The
+// knows nothing once the parent has ended; Abseil, whose mutexes V8 has from Node 22 on, then wrote to stderr each time
+// a thread waited (seen: "pthread_getschedparam failed: 1"). So it is asked for here, with the id that is true now. The
 // lock that glibc takes is free: a thread is copied only where it stands in V8's code or waits (SafeForCopy).
 void LearnOwnScheduling(Thread* thread) {
   int policy;

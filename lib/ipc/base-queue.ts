@@ -4,6 +4,8 @@ import { Empty, Full, ProcessError } from '../errors';
 import { arena, requireFamily } from '../shared/arena';
 import { readAcquire, type AcquireOptions, type AsyncAcquireOptions, type Wait } from '../sync/options';
 import { invalidType, outOfRange, validateInteger, validateObject } from '../validate';
+import { rejection } from './channel';
+import type { EncoderState } from './encoder';
 import { registerHandle } from './handles';
 import { Inbox } from './inbox';
 import { Outbox, ownMessage } from './outbox';
@@ -11,7 +13,7 @@ import { RING_OFFSET } from './ring-layout';
 import { RingMemory } from './ring-memory';
 import type { RingReader } from './ring-reader';
 import type { Message } from './ring-writer';
-import { decode, encode } from './serialize';
+import { decode, encodeWith, pieces } from './serialize';
 import { kWaitable, type WaitableWord } from './waitable';
 
 /** Options of a new queue. */
@@ -60,21 +62,29 @@ function readSize({ ringSize = DEFAULT_SIZE }: QueueOptions): number {
   return ringSize;
 }
 
+function messageOf({ scratch, at, cuts }: EncoderState): Message {
+  if (cuts === undefined) return { bytes: scratch, parts: undefined, length: at, isOwn: false };
+  const parts = pieces(scratch, at, cuts);
+  let length = 0;
+  for (const part of parts) length += part.length;
+  return { bytes: scratch, parts, length, isOwn: false };
+}
+
 function toMessage(value: unknown, outbox: Outbox): Message {
-  const { bytes, parts } = encode(value, encodeOptions);
-  let { length } = bytes;
-  if (parts !== undefined) {
-    length = 0;
-    for (const part of parts) length += part.length;
-  }
-  const message = { bytes, parts, length, isOwn: false };
-  return outbox.writer.isLarge(length) ? ownMessage(message) : message;
+  const message = encodeWith(value, encodeOptions, messageOf);
+  return outbox.writer.isLarge(message.length) ? ownMessage(message) : message;
 }
 
 const adopting = { adopt: true };
 
 function toValue({ received, length, isOwn }: RingReader): unknown {
-  return isOwn ? decode(received, adopting) : decode(received.subarray(0, length));
+  return decode(received, isOwn ? adopting : { length });
+}
+
+const nothing = () => new Empty();
+
+function orFull(isPut: boolean): void {
+  if (!isPut) throw new Full();
 }
 
 /** A queue between processes. */
@@ -101,31 +111,47 @@ export abstract class BaseQueue<T> {
     ends.register(this, this.memory.offset);
   }
 
+  // Not async, as the promise of what can be done at once shall cost no more than a promise.
+
   /** @internal */
-  protected checkOpen(): void {
-    if (this.#isClosed) throw closedError();
+  protected putWithin(value: T, block: unknown, timeout: unknown): Promise<void> {
+    try {
+      this.#checkOpen();
+      const wait = readWaiting(block, timeout);
+      const isPut = this.outbox.put(toMessage(value, this.outbox), wait);
+      return isPut === true ? Promise.resolve() : isPut.then(orFull);
+    } catch (error) {
+      return rejection(error);
+    }
   }
 
   /** @internal */
-  protected async putWithin(value: T, wait: Wait): Promise<void> {
-    if (!(await this.outbox.put(toMessage(value, this.outbox), wait))) throw new Full();
+  protected putWithinSync(value: T, block: unknown, timeout: unknown): void {
+    this.#checkOpen();
+    const wait = readWaiting(block, timeout);
+    orFull(this.outbox.putSync(toMessage(value, this.outbox), wait.timeout));
   }
 
   /** @internal */
-  protected putWithinSync(value: T, { timeout }: Wait): void {
-    if (!this.outbox.putSync(toMessage(value, this.outbox), timeout)) throw new Full();
+  protected getWithin(block?: unknown, timeout?: unknown): Promise<T> {
+    try {
+      this.#checkOpen();
+      return this.#inbox.take(nothing, readWaiting(block, timeout)) as Promise<T>;
+    } catch (error) {
+      return rejection(error);
+    }
   }
 
   /** @internal */
-  protected getWithin(wait: Wait): Promise<T> {
-    return this.#inbox.take(() => new Empty(), wait) as Promise<T>;
-  }
-
-  /** @internal */
-  protected getWithinSync({ timeout }: Wait): T {
-    const item = this.#inbox.takeSync(timeout);
+  protected getWithinSync(block: unknown, timeout: unknown): T {
+    this.#checkOpen();
+    const item = this.#inbox.takeSync(readWaiting(block, timeout).timeout);
     if (item === undefined) throw new Empty();
     return toValue(item) as T;
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw closedError();
   }
 
   /** Whether there is nothing to get at this moment, as far as this process can tell. */
@@ -164,7 +190,7 @@ export abstract class BaseQueue<T> {
     while (!this.#isClosed) {
       let item: T;
       try {
-        item = await this.getWithin(forEver);
+        item = await this.getWithin();
       } catch (error) {
         if (error instanceof ProcessError && error.code === 'ERR_QUEUE_CLOSED') return;
         throw error;
@@ -191,7 +217,7 @@ export abstract class BaseQueue<T> {
 
   /** @internal */
   [kWaitable](): WaitableWord {
-    this.checkOpen();
+    this.#checkOpen();
     const { memory, outbox } = this;
     return {
       announce: () => memory.getGate.announce(),
@@ -215,7 +241,7 @@ function closedError(): ProcessError {
 }
 
 /** The arguments of `get(block | options, timeout)`. */
-export function readWaiting(block: unknown, timeout: unknown): Wait {
+function readWaiting(block: unknown, timeout: unknown): Wait {
   return block === undefined && timeout === undefined ? forEver : readAcquire(block, timeout);
 }
 

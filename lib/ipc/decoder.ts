@@ -33,9 +33,11 @@ let source: HandleSource;
 /** Whether the bytes are the message's own, so that a Buffer may stay where it is. */
 let adopt = false;
 
-/** The state of the message being read, to be put back after a nested one. */
-export function state(): DecoderState {
-  return { bytes, at, end, refs, source, adopt };
+/** Put the state of the message being read aside, for a nested one. */
+export function suspend(): DecoderState {
+  const suspended = { bytes, at, end, refs, source, adopt };
+  refs = [];
+  return suspended;
 }
 
 /** Go on with a message that was put aside. */
@@ -45,12 +47,11 @@ export function resume(suspended: DecoderState): void {
 
 const nothing = new Uint8Array(0);
 
-/** Read one whole message. */
-export function readMessage(message: Uint8Array, from: HandleSource, mayAdopt: boolean): unknown {
+/** Read one whole message, the first `length` bytes. */
+export function readMessage(message: Uint8Array, length: number, from: HandleSource, mayAdopt: boolean): unknown {
   bytes = message;
   at = 0;
-  end = message.length;
-  refs = [];
+  end = length;
   source = from;
   adopt = mayAdopt;
   const value = readValue();
@@ -61,7 +62,7 @@ export function readMessage(message: Uint8Array, from: HandleSource, mayAdopt: b
 /** Let go of the message. */
 export function release(): void {
   bytes = nothing;
-  refs = [];
+  if (refs.length > 0) refs = [];
 }
 
 function invalid(what: string): InvalidMessageError {

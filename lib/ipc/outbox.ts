@@ -65,7 +65,7 @@ export function ownMessage(message: Message): Message {
   if (isOwn) return message;
   const copy = Buffer.allocUnsafeSlow(length);
   let at = 0;
-  for (const part of parts ?? [bytes]) {
+  for (const part of parts ?? [bytes.subarray(0, length)]) {
     copy.set(part, at);
     at += part.length;
   }
@@ -264,16 +264,17 @@ export class Outbox {
     }
   }
 
-  /** Put an item; false when there was no room in time. */
-  put(message: Message, patience: Patience): Promise<boolean> {
+  /** Put an item: true when that is done, otherwise a promise, of false when there was no room in time. */
+  put(message: Message, patience: Patience): true | Promise<boolean> {
     this.#here();
-    if (patience.signal?.aborted === true) return Promise.reject(new AbortError(patience.signal));
+    if (patience.signal?.aborted === true) throw new AbortError(patience.signal);
     const reason = this.#tryPut(message);
-    if (reason !== undefined && this.#acceptsAll) {
+    if (reason === undefined) return true;
+    if (this.#acceptsAll) {
       this.#accept(message);
-      return Promise.resolve(true);
+      return true;
     }
-    if (reason === undefined || patience.timeout === 0) return Promise.resolve(reason === undefined);
+    if (patience.timeout === 0) return Promise.resolve(false);
     let entry: Outgoing;
     return waiting<boolean>(
       patience,

@@ -4,14 +4,11 @@ import type { ExistingQueue } from './base-queue';
 import {
   BaseQueue,
   QueueKind,
-  readWaiting,
   registerQueue,
   type AsyncQueueWaitOptions,
   type QueueOptions,
   type QueueWaitOptions,
 } from './base-queue';
-
-const atOnce = { timeout: 0, signal: undefined };
 
 /**
  * A queue between processes: first in, first out, any number of producers and consumers.
@@ -54,9 +51,8 @@ export class Queue<T = unknown> extends BaseQueue<T> {
    * @throws {@link Full} no room, at once or in time. `DataCloneError` the item cannot be cloned; nothing is put.
    * `AbortError` the signal was aborted first; nothing is put. `ERR_QUEUE_CLOSED`.
    */
-  async put(value: T, block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<void> {
-    this.checkOpen();
-    return this.putWithin(value, readWaiting(block, timeout));
+  put(value: T, block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<void> {
+    return this.putWithin(value, block, timeout);
   }
 
   /**
@@ -68,14 +64,12 @@ export class Queue<T = unknown> extends BaseQueue<T> {
    * @throws As {@link put}.
    */
   putSync(value: T, block?: boolean | number | QueueWaitOptions | null, timeout?: number | null): void {
-    this.checkOpen();
-    this.putWithinSync(value, readWaiting(block, timeout));
+    this.putWithinSync(value, block, timeout);
   }
 
   /** Put an item if there is room at once; else throw {@link Full}. */
   putNowait(value: T): void {
-    this.checkOpen();
-    this.putWithinSync(value, atOnce);
+    this.putWithinSync(value, false, undefined);
   }
 
   /**
@@ -87,9 +81,8 @@ export class Queue<T = unknown> extends BaseQueue<T> {
    * @throws {@link Empty} no item, at once or in time. `AbortError` the signal was aborted first; nothing is taken.
    * `ERR_QUEUE_CLOSED`.
    */
-  async get(block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<T> {
-    this.checkOpen();
-    return this.getWithin(readWaiting(block, timeout));
+  get(block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<T> {
+    return this.getWithin(block, timeout);
   }
 
   /**
@@ -101,14 +94,12 @@ export class Queue<T = unknown> extends BaseQueue<T> {
    * @throws As {@link get}.
    */
   getSync(block?: boolean | number | QueueWaitOptions | null, timeout?: number | null): T {
-    this.checkOpen();
-    return this.getWithinSync(readWaiting(block, timeout));
+    return this.getWithinSync(block, timeout);
   }
 
   /** Get the next item if there is one at once; else throw {@link Empty}. */
   getNowait(): T {
-    this.checkOpen();
-    return this.getWithinSync(atOnce);
+    return this.getWithinSync(false, undefined);
   }
 
   /** The most items at a time; 0: any number. */

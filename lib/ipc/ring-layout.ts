@@ -40,6 +40,7 @@ export const enum Word {
   NextPuts = 19,
   /** 1 while a large item is being written, by the holder of WriteLock. */
   Writing = 20,
+  /** With `BEGINS_ANEW` while the change is none of an item. */
   NextWriting = 21,
   /** How far into the ring anything has been written. */
   HighWater = 22,
@@ -82,7 +83,10 @@ export const LENGTH_MASK = 0x1fffffff;
 
 /** Kept free, so that an `abort` always has room. */
 export const SPARE = 8;
-/** Beyond this the ring is begun anew as soon as its start is free: what is in use stays in the processor's cache. */
+/** Added to NextWriting: the tail goes to the ring's start, and no item is lost with it. */
+export const BEGINS_ANEW = 2;
+
+/** Beyond this the ring is begun anew as soon as it is empty: what is in use stays in the processor's cache. */
 export const SOFT_END = 256 * 1024;
 /** Pages beyond what is in use are given back to the system when there are so many bytes of them. */
 export const GIVE_BACK = 4 * 1024 * 1024;

@@ -9,7 +9,7 @@
 import { allocate, arena, blockAt, markSent, type Block } from '../shared/arena';
 import { RobustMutex } from '../sync/robust-word';
 import { Gate } from './gate';
-import { MAGIC, RING_OFFSET, Word } from './ring-layout';
+import { BEGINS_ANEW, Frame, KIND_SHIFT, MAGIC, RING_OFFSET, Word } from './ring-layout';
 
 /** What makes a queue. */
 export interface RingOptions {
@@ -131,14 +131,58 @@ export class RingMemory {
     return taken !== 0;
   }
 
+  /**
+   * Holding the put lock: go to the ring's start, if the ring is empty and nobody is about to look. Its capacity is then what
+   * it was: to leave items behind would be to have as much room only as there is before them.
+   *
+   * @returns the position of the start, or -1.
+   */
+  beginAnew(): number {
+    const { words, getLock } = this;
+    const tail = words[Word.Tail] as number;
+    if (Atomics.load(words, Word.Head) !== tail) return -1;
+    const taken = getLock.tryAcquire();
+    if (taken === 0) return -1;
+    if (taken === 2) this.#repairGet();
+    try {
+      if (words[Word.Head] !== tail) return -1;
+      const mask = this.size - 1;
+      const start = ((tail | mask) + 1) | 0;
+      this.frames[(tail & mask) >> 2] = Frame.Skip << KIND_SHIFT;
+      words[Word.NextPuts] = words[Word.Puts] as number;
+      words[Word.NextWriting] = (words[Word.Writing] as number) | BEGINS_ANEW;
+      words[Word.NextTail] = start;
+      Atomics.store(words, Word.Tail, start);
+      words[Word.NextWriting] = words[Word.Writing] as number;
+      this.commitHead(start, words[Word.Gets] as number, words[Word.Reading] as number);
+      return start;
+    } finally {
+      getLock.unlock();
+    }
+  }
+
+  /** Holding the get lock: from here on what is before `next` is gone, whatever becomes of this process. */
+  commitHead(next: number, gets: number, reading: number): void {
+    const { words, putGate } = this;
+    words[Word.NextHead] = next;
+    words[Word.NextGets] = gets;
+    words[Word.NextReading] = reading;
+    putGate.guard();
+    Atomics.store(words, Word.Head, next);
+    words[Word.Reading] = reading;
+    Atomics.store(words, Word.Gets, gets);
+    putGate.open();
+  }
+
   #repairPut(): void {
     const { words } = this;
+    const nextWriting = words[Word.NextWriting] as number;
     if (words[Word.Tail] === words[Word.NextTail]) {
       words[Word.Puts] = words[Word.NextPuts] as number;
-      words[Word.Writing] = words[Word.NextWriting] as number;
+      words[Word.Writing] = nextWriting & ~BEGINS_ANEW;
     } else {
       // A large item that had been begun is counted when it is ended.
-      if (words[Word.Writing] === 0) Atomics.add(words, Word.Dropped, 1);
+      if (words[Word.Writing] === 0 && (nextWriting & BEGINS_ANEW) === 0) Atomics.add(words, Word.Dropped, 1);
       words[Word.NextPuts] = words[Word.Puts] as number;
       words[Word.NextWriting] = words[Word.Writing] as number;
       words[Word.NextTail] = words[Word.Tail] as number;

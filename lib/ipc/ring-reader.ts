@@ -76,7 +76,8 @@ export class RingReader {
       if (head === this.#seenTail && head === (this.#seenTail = Atomics.load(words, Word.Tail))) return Take.Empty;
       let header = this.#frames[(head & this.#mask) >> 2] as number;
       if (kindOf(header) === Frame.Skip) {
-        head = ((head | this.#mask) + 1) | 0;
+        head = this.#skip(head, gets, 0);
+        if (head === this.#seenTail) return Take.Empty;
         header = this.#frames[0] as number;
       }
       if (kindOf(header) !== Frame.Whole) return this.#begin(head, gets);
@@ -107,20 +108,18 @@ export class RingReader {
     this.isOwn = false;
   }
 
-  /** From here on the frame is gone, whatever becomes of this process. */
+  /** The ring's start, after a skip. A producer that died while it began the ring anew has left nothing there. */
+  #skip(head: number, gets: number, reading: 0 | 1): number {
+    const start = ((head | this.#mask) + 1) | 0;
+    this.#seenTail = Atomics.load(this.#words, Word.Tail);
+    if (start === this.#seenTail) this.#commit(start, gets, reading);
+    return start;
+  }
+
   #commit(next: number, gets: number, reading: 0 | 1): void {
-    const words = this.#words;
-    const { putGate } = this.#memory;
-    words[Word.NextHead] = next;
-    words[Word.NextGets] = gets;
-    words[Word.NextReading] = reading;
-    putGate.guard();
-    Atomics.store(words, Word.Head, next);
-    words[Word.Reading] = reading;
-    Atomics.store(words, Word.Gets, gets);
+    this.#memory.commitHead(next, gets, reading);
     this.#ownHead = next;
     this.#ownGets = gets;
-    putGate.open();
   }
 
   // A large item.
@@ -175,7 +174,8 @@ export class RingReader {
     if (head === (this.#seenTail = Atomics.load(words, Word.Tail))) return undefined;
     let header = this.#frames[(head & this.#mask) >> 2] as number;
     if (kindOf(header) === Frame.Skip) {
-      head = ((head | this.#mask) + 1) | 0;
+      head = this.#skip(head, words[Word.Gets] as number, 1);
+      if (head === this.#seenTail) return undefined;
       header = this.#frames[0] as number;
     }
     const length = header & LENGTH_MASK;

@@ -26,7 +26,7 @@ export const enum Put {
   Busy,
 }
 
-/** An item as bytes: `parts` when they do not lie in one piece, else `bytes`. */
+/** An item as bytes: `parts` when they do not lie in one piece, else the first `length` of `bytes`. */
 export interface Message {
   readonly bytes: Uint8Array;
   readonly parts: readonly Uint8Array[] | undefined;
@@ -37,8 +37,8 @@ export interface Message {
 
 /** Copying so few bytes one by one is faster than asking for it. */
 const FEW = 48;
-/** How much further to go when the ring's start was not free. */
-const LOOK_AGAIN = 64 * 1024;
+/** How much further to go when the ring was not empty. */
+const LOOK_AGAIN = 4 * 1024;
 
 /** One process's end of the ring, for putting. */
 export class RingWriter {
@@ -49,7 +49,7 @@ export class RingWriter {
   #ownTail = 0;
   #ownPuts = -1;
   #seenHead = 0;
-  /** From where in the ring on it is looked whether its start is free. */
+  /** From where in the ring on it is looked whether all of it is free. */
   #lookFrom = SOFT_END;
   #outgoing: { readonly bytes: Uint8Array; at: number } | undefined;
 
@@ -114,7 +114,7 @@ export class RingWriter {
     } else if (length <= FEW) {
       for (let i = 0; i < length; i++) ring[to + i] = bytes[i] as number;
     } else {
-      ring.set(bytes, to);
+      ring.set(bytes.subarray(0, length), to);
     }
   }
 
@@ -122,13 +122,18 @@ export class RingWriter {
   #place(frame: number): number {
     const words = this.#words;
     const { size } = this.#memory;
-    const tail = words[Word.Tail] as number;
+    let tail = words[Word.Tail] as number;
+    let at = tail & this.#mask;
     if (tail !== this.#ownTail || words[Word.Puts] !== this.#ownPuts) this.#seenHead = Atomics.load(words, Word.Head);
-    const at = tail & this.#mask;
-    const rest = size - at;
-    if (at < SOFT_END) this.#lookFrom = SOFT_END;
     if (at === 0 && tail !== 0) words[Word.HighWater] = size;
-    const skip = frame > rest || (at >= this.#lookFrom && this.#startIsFree(tail, frame)) ? rest : 0;
+    if (at < SOFT_END) {
+      this.#lookFrom = SOFT_END;
+    } else if (at >= this.#lookFrom) {
+      tail = this.#beginAnew(tail);
+      at = tail & this.#mask;
+    }
+    const rest = size - at;
+    const skip = frame > rest ? rest : 0;
     if (!this.#hasRoom(tail, skip + frame)) return -1;
     if (skip === 0) return tail;
     this.#memory.frames[at >> 2] = Frame.Skip << KIND_SHIFT;
@@ -136,20 +141,23 @@ export class RingWriter {
     return (tail + skip) | 0;
   }
 
+  /** Where to go on: at the ring's start when the ring is empty. */
+  #beginAnew(tail: number): number {
+    const start = this.#memory.beginAnew();
+    if (start === -1) {
+      this.#lookFrom = (tail & this.#mask) + LOOK_AGAIN;
+      return tail;
+    }
+    this.#giveBack((tail & this.#mask) + SPARE);
+    this.#seenHead = start;
+    return start;
+  }
+
   #hasRoom(tail: number, bytes: number): boolean {
     const most = this.#memory.size - SPARE - bytes;
     if ((tail - this.#seenHead) >>> 0 <= most) return true;
     this.#seenHead = Atomics.load(this.#words, Word.Head);
     return (tail - this.#seenHead) >>> 0 <= most;
-  }
-
-  /** Whether everything in use lies between here and far enough from the ring's start. */
-  #startIsFree(tail: number, frame: number): boolean {
-    const head = (this.#seenHead = Atomics.load(this.#words, Word.Head));
-    const isSameLap = ((tail ^ head) & ~this.#mask) === 0;
-    if (isSameLap && (head & this.#mask) >= frame + SOFT_END / 2) return true;
-    this.#lookFrom = (tail & this.#mask) + LOOK_AGAIN;
-    return false;
   }
 
   /** The ring is in use up to `end`, and will be from its start: what an earlier rush has left beyond is not needed. */

@@ -97,6 +97,8 @@ export interface DecodeOptions {
   readonly fds?: number[];
   /** The bytes are not used for anything else later: large Buffers may stay in them. Default: everything is copied. */
   readonly adopt?: boolean;
+  /** How many of the bytes are the message. Default: all. */
+  readonly length?: number;
 }
 
 class ReceivedFds implements HandleSource {
@@ -122,11 +124,11 @@ const noFds = new ReceivedFds([]);
  * @throws {@link InvalidMessageError} when they were not made by `encode`.
  */
 export function decode(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
-  const suspended = decoding ? decoder.state() : undefined;
+  const suspended = decoding ? decoder.suspend() : undefined;
   decoding = true;
   try {
     const source = options.fds === undefined ? noFds : new ReceivedFds(options.fds);
-    return decoder.readMessage(bytes, source, options.adopt === true);
+    return decoder.readMessage(bytes, options.length ?? bytes.length, source, options.adopt === true);
   } catch (error) {
     // RangeError, SyntaxError: lengths and patterns that no encoder writes.
     if (error instanceof RangeError || error instanceof SyntaxError) {

@@ -3,7 +3,6 @@ import {
   BaseQueue,
   ExistingQueue,
   QueueKind,
-  readWaiting,
   registerQueue,
   type AsyncQueueWaitOptions,
   type QueueOptions,
@@ -43,15 +42,13 @@ export class SimpleQueue<T = unknown> extends BaseQueue<T> {
    * @param timeout - Milliseconds to wait; a negative number is 0. Default: for ever.
    * @throws `DataCloneError` the item cannot be cloned; nothing is put. {@link Full}, `AbortError`, `ERR_QUEUE_CLOSED`.
    */
-  async put(value: T, block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<void> {
-    this.checkOpen();
-    return this.putWithin(value, readWaiting(block, timeout));
+  put(value: T, block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<void> {
+    return this.putWithin(value, block, timeout);
   }
 
   /** {@link put}, blocking the process. */
   putSync(value: T, block?: boolean | number | QueueWaitOptions | null, timeout?: number | null): void {
-    this.checkOpen();
-    this.putWithinSync(value, readWaiting(block, timeout));
+    this.putWithinSync(value, block, timeout);
   }
 
   /**
@@ -62,15 +59,13 @@ export class SimpleQueue<T = unknown> extends BaseQueue<T> {
    * @returns the item, this process's own.
    * @throws {@link Empty} no item, at once or in time. `AbortError`, `ERR_QUEUE_CLOSED`.
    */
-  async get(block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<T> {
-    this.checkOpen();
-    return this.getWithin(readWaiting(block, timeout));
+  get(block?: boolean | number | AsyncQueueWaitOptions | null, timeout?: number | null): Promise<T> {
+    return this.getWithin(block, timeout);
   }
 
   /** {@link get}, blocking the process. */
   getSync(block?: boolean | number | QueueWaitOptions | null, timeout?: number | null): T {
-    this.checkOpen();
-    return this.getWithinSync(readWaiting(block, timeout));
+    return this.getWithinSync(block, timeout);
   }
 }
 

@@ -130,7 +130,20 @@ test('an orphan is watched to its end, and who is still running is said to', asy
     if (rf.fork() === 0) { rf.sleepSync(300); rf._exit(0); }
   `);
   expect(treeLine(text, /└─ \d+ fork/)).not.toContain('still running');
-  const cut = await trace(`if (rf.fork() === 0) { rf.sleepSync(700); rf._exit(0); }`, ['--linger', '0']);
+  const cut = await trace(
+    `const tracer = process.ppid;
+    if (rf.fork() === 0) {
+      try {
+        for (;;) {
+          process.kill(tracer, 0);
+          rf.sleepSync(20);
+        }
+      } catch {
+        rf._exit(0);
+      }
+    }`,
+    ['--linger', '0'],
+  );
   expect(treeLine(cut.text, /└─ \d+ fork/)).toContain('still running');
 });
 

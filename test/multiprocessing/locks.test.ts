@@ -153,14 +153,7 @@ describe.each(forms)('%s form', (form) => {
     const run = await cleanProgram(
       async (rf, t) => {
         const isSync = t.args[0] === 'sync';
-        const { Lock, RLock, Semaphore } = t.mp;
-        const rlock = new RLock();
-        const pid = rf.fork();
-        const { hold, held } = t.pipes('hold', 'held');
-        void hold;
-        void held;
-        if (pid === 0) process.exit(0);
-        rf.waitpid(pid);
+        const { Lock, Semaphore } = t.mp;
         const lock = new Lock();
         lock.acquireSync();
         for (const object of [new Semaphore(0), lock]) {
@@ -171,7 +164,7 @@ describe.each(forms)('%s form', (form) => {
           };
           t.report([
             await timed(false),
-            await timed(false, 500), // as in Python, a timeout does not matter then
+            await timed(false, 20_000), // as in Python, a timeout does not matter then
             await timed(true, 0),
             await timed(true, -3),
             await timed({ block: true, timeout: 100 }),
@@ -179,7 +172,6 @@ describe.each(forms)('%s form', (form) => {
             await timed(true, 100),
           ]);
         }
-        void rlock;
       },
       { args: [form] },
     );
@@ -188,7 +180,7 @@ describe.each(forms)('%s form', (form) => {
       for (const [i, { got, ms }] of times.entries()) {
         expect(got).toBe(false);
         expect(ms).toBeGreaterThanOrEqual((expected[i] as number) - 2); // timers count whole milliseconds
-        expect(ms).toBeLessThan((expected[i] as number) + 500);
+        expect(ms).toBeLessThan((expected[i] as number) + 5_000); // on a busy machine: it has not waited, or not for ever
       }
     }
   });

@@ -31,6 +31,34 @@ test('an aborted put or get does nothing and rejects with AbortError', async () 
   ]);
 });
 
+test('an empty queue has room for what it is made for, wherever in its ring the last items were', async () => {
+  const run = await cleanProgram((rf, t) => {
+    const { Queue } = t.mp;
+    const queue = new Queue<string>(1_000_000, { ringSize: 2 ** 20 });
+    const item = 'x'.repeat(100);
+    const counts = [];
+    for (const before of [0, 2_000, 3_000, 5_000, 9_000]) {
+      for (let i = 0; i < before; i++) {
+        queue.putNowait(item);
+        queue.getNowait();
+      }
+      let count = 0;
+      try {
+        for (;;) {
+          queue.putNowait(item);
+          count += 1;
+        }
+      } catch (error) {
+        if (!(error instanceof t.mp.Full)) throw error;
+      }
+      while (!queue.empty()) if (queue.getNowait() !== item) throw new Error('a wrong item');
+      counts.push(count);
+    }
+    t.report(counts);
+  });
+  for (const count of run.reports[0]) expect(count).toBeGreaterThan(2 ** 20 / 112 - 100);
+});
+
 test('for await gives the items until the queue is closed here', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const { Queue, Process } = t.mp;

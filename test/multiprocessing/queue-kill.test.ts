@@ -43,3 +43,52 @@ test.each(['sync get', 'async get', 'sync put', 'async put'])(
   },
   timeout + 10_000,
 );
+
+test.each([
+  ['before the tail is there', 16, false],
+  ['when the tail is there', 16, true],
+  ['before the head is there', 32, false],
+  ['when both are there', 32, true],
+] as const)(
+  'a producer killed while it begins the ring anew, %s: nothing is lost, nothing is blocked',
+  async (_, word, after) => {
+    const run = await cleanProgram(
+      (rf, t) => {
+        const [word, after] = t.args as [number, boolean];
+        const size = 2 ** 20;
+        const queue = new t.mp.Queue<string>(0, { ringSize: size });
+        const item = 'x'.repeat(100);
+        const pid = rf.fork();
+        if (pid === 0) {
+          const { store } = Atomics;
+          const kill = () => process.kill(process.pid, 'SIGKILL');
+          (Atomics as { store: unknown }).store = (words: Int32Array, index: number, value: number) => {
+            const isIt = index === word && words.length === 1024 && (value & (size - 1)) === 0;
+            if (isIt && !after) kill();
+            store(words, index, value);
+            if (isIt && after) kill();
+          };
+          for (let i = 0; i < 5_000; i++) {
+            queue.putSync(item);
+            queue.getSync();
+          }
+          process.exit(0);
+        }
+        const { status } = rf.waitpid(pid);
+        const found = [queue.qsize(), queue.dropped];
+        let nothing = '';
+        try {
+          queue.getNowait();
+        } catch (error) {
+          nothing = (error as Error).name;
+        }
+        for (let i = 0; i < 9_000; i++) queue.putNowait(item + i);
+        let right = 0;
+        for (let i = 0; i < 9_000; i++) right += Number(queue.getSync() === item + i);
+        t.report([status & 127, found, nothing, right, queue.dropped, queue.qsize(), queue.empty()]);
+      },
+      { args: [word, after] },
+    );
+    expect(run.reports).toEqual([[9, [0, 0], 'Empty', 9_000, 0, 0, true]]);
+  },
+);
