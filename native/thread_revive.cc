@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "futex.h"
 #include "leave.h"
 #include "machine.h"
 #include "thread_stop.h"
@@ -26,8 +25,6 @@ extern const unsigned int __rseq_size __attribute__((weak));
 namespace realfork::threads {
 
 namespace {
-
-std::atomic<int> absent{0};  // futex: threads that are not back yet
 
 constexpr uint64_t Bit(int signal) {
   return 1ull << (signal - 1);
@@ -76,11 +73,6 @@ void LearnOwnScheduling(Thread* thread) {
 // handler that its former self stands in, on its former stack.
 int ComeBack(void* argument) {
   auto* thread = static_cast<Thread*>(argument);
-  // Once it is counted below the main thread may fork again, and the next handler must not stand on this stack nor
-  // overwrite `context`: until the return from the handler restores the mask, the park signal has to wait. It is in no
-  // mask that pthread_sigmask(3) has set.
-  constexpr uint64_t kAllSignals = ~0ull;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &kAllSignals, nullptr, sizeof kAllSignals);
   prctl(PR_SET_NAME, thread->name);
   syscall(SYS_set_robust_list, thread->robust_list, thread->robust_length);
   RegisterRseq(thread->thread_pointer);
@@ -90,17 +82,23 @@ int ComeBack(void* argument) {
     const auto& [key, value] = thread->remains->specific[i];
     pthread_setspecific(key, value);
   }
-  if (absent.fetch_sub(1) == 1) FutexWakeAll(&absent);
   errno = thread->saved_errno;
   machine::LeaveHandler(thread->info, thread->context);
 }
 
 }  // namespace
 
+// The main thread goes on while the threads are on their way, as it does in the parent while they leave their handlers:
+// to wait for them would be to wait for the scheduler. They begin with its mask, in which everything is blocked. Should
+// it fork again before one is back, the park signal waits for the return from the handler, which sets the thread's own
+// mask: so the next handler does not stand on the scratch stack, nor overwrite `context`.
 void Revive() {
   constexpr int kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
                          CLONE_SETTLS | CLONE_CHILD_CLEARTID;
-  absent.store(0);
+  // By hand, because pthread_sigmask(3) leaves the park signal out.
+  constexpr uint64_t kAllSignals = ~0ull;
+  uint64_t mask;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &kAllSignals, &mask, sizeof mask);
   for (const auto& thread : Table()) {
     if (thread->kind != Kind::kPlatform || !thread->parked) continue;
     // The word keeps the id of the former self, which glibc zeroed in fork: mutexes of the recursive kind and rwlocks
@@ -111,14 +109,13 @@ void Revive() {
     thread->parked = false;
     LeaveSignalsToMainThread(thread.get());
     auto& stack = thread->remains->stack;
-    absent.fetch_add(1);
     const int tid = clone(ComeBack, stack.data() + stack.size(), kFlags, thread.get(), nullptr,
                           reinterpret_cast<void*>(thread->thread_pointer), thread->tid_word);
     if (tid < 0) GiveUp(kExitCannotRevive);
     thread->tid = tid;
     thread->proc_id = tid;
   }
-  for (int left = absent.load(); left > 0; left = absent.load()) FutexWait(&absent, left);
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
   RemoveParkAction();
 }
 
