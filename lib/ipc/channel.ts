@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { setImmediate } from 'node:timers';
 import { AbortError, EOFError, PosixError, ProcessError, TimeoutError } from '../errors';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { closeAll, Found, Line, MessageReader, OutgoingMessage, sendAtOnce } from './framing';
 import { addInterest, dropInterest, forgetFd, READABLE, WRITABLE, type Interest } from './poller';
 import type { Encoded } from './serialize';
@@ -67,17 +67,10 @@ export function newTurn(): void {
 }
 
 /** Channels that have somebody waiting, for the child that must forget them. */
-const busy = new Set<Channel>();
-registerAtFork({
-  afterInChild() {
-    for (const channel of busy) channel.abandon();
-    busy.clear();
-    senders.clear();
-  },
-});
+const busy = emptyInChild(new Set<Channel>(), (channel) => channel.abandon());
 
 /** Those with promises that wait to send. */
-const senders = new Set<Channel>();
+const senders = emptyInChild(new Set<Channel>());
 
 /** Whether promises of this process wait to send: then a blocking call waits by {@link pollWhileSending}. */
 export function isSending(): boolean {

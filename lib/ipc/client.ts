@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { AbortError, AuthenticationError, PosixError, TimeoutError } from '../errors';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { validateAbortSignal, validateNumber, validateObject } from '../validate';
 import { parseAddress, pathOf, resolved, resolvedSync, type Address, type Family, type Target } from './address';
 import { shakeHands, shakeHandsSync, validateAuthKey, type AuthKey, type Side } from './challenge';
@@ -93,13 +93,7 @@ export function authenticatedSync(fd: number, side: Side, checked: Checked): Con
 }
 
 /** Connects under way, which a forked child leaves to its parent. */
-const connecting = new Set<() => void>();
-registerAtFork({
-  afterInChild() {
-    for (const stop of connecting) stop();
-    connecting.clear();
-  },
-});
+const connecting = emptyInChild(new Set<() => void>(), (stop) => stop());
 
 /** A Unix listener with too many waiting clients says so and cannot be waited for: tried again after these times. */
 const FIRST_PAUSE_MS = 1;

@@ -4,7 +4,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AbortError, PosixError, ProcessError, TimeoutError } from '../errors';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { validateAbortSignal, validateInteger, validateNumber, validateObject } from '../validate';
 import { addressOf, parseAddress, pathOf, resolvedSync, type Address, type InetAddress, type Target } from './address';
 import { pollWhileSending } from './channel';
@@ -63,14 +63,8 @@ function removeAtExit(path: string, folder: string | undefined): void {
 }
 
 /** Listeners with somebody waiting, for the child that forgets them. */
-const busy = new Set<Listener>();
+const busy = emptyInChild(new Set<Listener>(), (listener) => abandon(listener));
 let abandon: (listener: Listener) => void;
-registerAtFork({
-  afterInChild() {
-    for (const listener of busy) abandon(listener);
-    busy.clear();
-  },
-});
 
 /**
  * A Unix or TCP socket to which clients connect, of this host or others.

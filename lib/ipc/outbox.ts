@@ -6,7 +6,7 @@
  */
 import { AbortError } from '../errors';
 import { mainGlobal } from '../main-context';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { self } from '../shared/arena';
 import type { WordWait } from '../shared/wait-word';
 import { Fifo } from './fifo';
@@ -32,7 +32,7 @@ interface Outgoing {
 const STANDSTILL = 1_000;
 
 /** Those with accepted items, which this process must not end without. */
-const unflushed = new Set<Outbox>();
+const unflushed = emptyInChild(new Set<Outbox>());
 
 /** Before this process blocks for something else: write what can be written; one that has to wait for room. */
 export function flushBeforeBlocking(): Outbox | undefined {
@@ -51,7 +51,6 @@ let listening = -1;
 function flushAtExit(outbox: Outbox): void {
   unflushed.add(outbox);
   if (listening === self.generation) return;
-  if (listening === -1) registerAtFork({ afterInChild: () => unflushed.clear() });
   listening = self.generation;
   // First in line: later ones may wait for children that wait for items.
   mainGlobal.process.prependListener('exit', () => {

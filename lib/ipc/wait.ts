@@ -3,7 +3,7 @@ import type { Server, Socket } from 'node:net';
 import { setImmediate } from 'node:timers';
 import { AbortError, PosixError } from '../errors';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { waitWord, type WordWait } from '../shared/wait-word';
 import { invalidType, validateAbortSignal, validateFd, validateNumber, validateObject } from '../validate';
 import { mayGoAtOnce, newTurn, pollWhileSending } from './channel';
@@ -71,13 +71,7 @@ function look<T>(items: readonly Item<T>[], milliseconds: number): T[] {
 }
 
 /** The ends of the waits under way; in a forked child they are dropped. */
-const waits = new Set<() => void>();
-registerAtFork({
-  afterInChild() {
-    for (const stop of waits) stop();
-    waits.clear();
-  },
-});
+const waits = emptyInChild(new Set<() => void>(), (stop) => stop());
 
 /**
  * Wait until at least one of several objects is ready: a connection or socket with something to be read or at its end, a

@@ -5,7 +5,7 @@ import { DupFd } from '../ipc/dup-fd';
 import { forgetFd } from '../ipc/poller';
 import { decode, encode } from '../ipc/serialize';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild, registerAtFork } from '../posix/at-fork';
 import { withDestination } from './destination';
 import { greetSync, newSessionId } from './greeting';
 import { goneError, locate, unpackError, type PackedError } from './errors';
@@ -45,7 +45,7 @@ export interface LinkOptions {
 }
 
 const links = new Map<string, WeakRef<Link>>();
-const localServers = new Map<string, LocalServer>();
+const localServers = emptyInChild(new Map<string, LocalServer>());
 
 /** Closes the socket of a link that nobody can use any more. */
 const unreachable = new FinalizationRegistry<{ readonly server: string; readonly fd: number }>(({ server, fd }) => {
@@ -426,7 +426,6 @@ registerAtFork({
     for (const link of living()) link.afterForkInParent();
   },
   afterInChild() {
-    localServers.clear();
     for (const link of living()) link.afterForkInChild();
   },
 });

@@ -11,7 +11,7 @@ import type { Connection } from '../ipc/connection';
 import type { DupFd } from '../ipc/dup-fd';
 import { Listener } from '../ipc/listener';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { servingFor, type Caller } from './caller';
 import { ServedClient } from './client';
 import { managerMisuse } from './errors';
@@ -38,14 +38,8 @@ export interface ServerOptions {
 }
 
 /** Servers of this process, for the child that must forget them. */
-const running = new Set<ManagerServer>();
+const running = emptyInChild(new Set<ManagerServer>(), (server) => abandon(server));
 let abandon: (server: ManagerServer) => void;
-registerAtFork({
-  afterInChild() {
-    for (const server of running) abandon(server);
-    running.clear();
-  },
-});
 
 /** What one server process does. */
 export class ManagerServer implements LocalServer {

@@ -11,7 +11,7 @@
  */
 import { ProcessError, TimeoutError, WorkerDiedError, AbortError, type WorkerDeath } from '../errors';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { ClaimTable } from './claims';
 import { decode } from '../ipc/serialize';
 import { Deque } from './deque';
@@ -73,7 +73,7 @@ const LONG = 5;
 const FOR_EVER = 0x7fffffff;
 
 /** Pools of this process, for its children. */
-const schedulers = new Set<WeakRef<Scheduler>>();
+const schedulers = emptyInChild(new Set<WeakRef<Scheduler>>(), (reference) => reference.deref()?.abandon());
 const forgotten = new FinalizationRegistry<WeakRef<Scheduler>>((reference) => schedulers.delete(reference));
 
 export class Scheduler implements WorkerListener {
@@ -702,10 +702,3 @@ function outcomesOf(
 function terminated(): ProcessError {
   return new ProcessError('The pool was terminated before the task was done', { code: 'ERR_POOL_TERMINATED' });
 }
-
-registerAtFork({
-  afterInChild() {
-    for (const reference of schedulers) reference.deref()?.abandon();
-    schedulers.clear();
-  },
-});

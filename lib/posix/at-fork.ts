@@ -22,8 +22,40 @@ export interface AtForkHooks {
 type Side = keyof AtForkHooks;
 
 const sides: readonly Side[] = ['before', 'afterInParent', 'afterInChild'];
+
+/** A Set, or a Map. */
+interface Collection<T> {
+  readonly size: number;
+  clear(): void;
+  forEach(call: (member: T) => void): void;
+}
+
+/** What {@link emptyInChild} was given. */
+class Belongings<T> {
+  constructor(
+    private readonly members: Collection<T>,
+    private readonly letGo: ((member: T) => void) | undefined,
+  ) {}
+
+  forget(): void {
+    if (this.letGo !== undefined) this.members.forEach(this.letGo);
+    this.members.clear();
+  }
+
+  /** Most often, and then a child is to lose no time with it. */
+  get isEmpty(): boolean {
+    return this.members.size === 0;
+  }
+}
+
+type Step = (() => void) | Belongings<never>;
+
 /** In the order in which they run; never changed in place, so that a hook may register more. */
-const registered: Record<Side, readonly (() => void)[]> = { before: [], afterInParent: [], afterInChild: [] };
+const registered = {
+  before: [] as readonly (() => void)[],
+  afterInParent: [] as readonly (() => void)[],
+  afterInChild: [] as readonly Step[],
+};
 
 /**
  * Register functions to run before and after every later `fork()`.
@@ -51,9 +83,32 @@ export function registerAtFork(hooks: AtForkHooks): void {
     throw invalidType('hooks', `an object with at least one of ${sides.join(', ')}`, hooks);
   }
   for (const [side, hook] of chosen) {
-    registered[side] = side === 'before' ? [hook, ...registered.before] : [...registered[side], hook];
-    if (side === 'afterInChild') runsInChild(hooks.afterInChild as () => void);
+    if (side === 'before') registered.before = [hook, ...registered.before];
+    else if (side === 'afterInParent') registered.afterInParent = [...registered.afterInParent, hook];
+    else addInChild(hook, hooks.afterInChild as () => void);
   }
+}
+
+function addInChild(step: Step, hook: () => void): void {
+  registered.afterInChild = [...registered.afterInChild, step];
+  runsInChild(hook);
+}
+
+/**
+ * Have a Set or Map, of what is an affair of this process alone, begin empty in every child.
+ *
+ * @param letGo - What the child does with each of its parent's members first. Default: nothing.
+ * @returns the collection.
+ */
+export function emptyInChild<C extends Collection<T>, T = C extends Collection<infer M> ? M : never>(
+  members: C,
+  letGo?: (member: T) => void,
+): C {
+  registered.afterInChild = [
+    ...registered.afterInChild,
+    new Belongings<T>(members, letGo) as unknown as Belongings<never>,
+  ];
+  return members;
 }
 
 /** Run the `before` hooks; the first exception ends it and is thrown. */
@@ -64,9 +119,10 @@ export function runBefore(): void {
 /** Run every after-hook of one side; the first exception is thrown when all have run. */
 export function runAfter(side: 'afterInParent' | 'afterInChild'): void {
   let failure: { error: unknown } | undefined;
-  for (const hook of registered[side]) {
+  for (const step of registered[side]) {
     try {
-      hook();
+      if (typeof step === 'function') step();
+      else if (!step.isEmpty) step.forget();
     } catch (error) {
       failure ??= { error };
     }

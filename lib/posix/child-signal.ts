@@ -4,7 +4,7 @@
  */
 import { PosixError } from '../errors';
 import { native } from '../native';
-import { registerAtFork } from './at-fork';
+import { emptyInChild, registerAtFork } from './at-fork';
 
 /** In this order they are told. */
 export const enum Turn {
@@ -20,7 +20,7 @@ export interface ChildSignalListener {
   onSignal(): void;
 }
 
-const listeners = new Set<ChildSignalListener>();
+const listeners = emptyInChild(new Set<ChildSignalListener>());
 
 /** Looking at /proc needs a descriptor; without one the look is taken again after so many milliseconds. */
 const RETRY_MS = 100;
@@ -82,8 +82,7 @@ function tellAll(): void {
 registerAtFork({
   afterInChild() {
     native.abandonWatches(); // those of pidfds too, see wait-async.ts
-    listeners.clear();
-    clearTimeout(retry);
+    if (retry !== undefined) clearTimeout(retry);
     retry = undefined;
   },
 });

@@ -9,11 +9,11 @@
  */
 import { readdirSync } from 'node:fs';
 import { native } from '../native';
-import { registerAtFork } from './at-fork';
+import { emptyInChild } from './at-fork';
 import { procIsOurs, procStat, readProc, ticksToMs } from './proc';
 
 /** Children that `fork()` made, and when: the boot clock just after. Entries of children long waited for do no harm. */
-const forked = new Map<number, number>();
+const forked = emptyInChild(new Map<number, number>());
 
 /** Entries from which on the registry is looked through for pids that are gone. */
 const PRUNE_FROM = 1024;
@@ -45,7 +45,7 @@ export function isForked(pid: number): boolean {
 }
 
 /** Children that the package waits for itself, each by its pid: those of `Process`. Forgotten with the rest. */
-const claimed = new Set<number>();
+const claimed = emptyInChild(new Set<number>());
 
 /** Keep a child from waits for any child; waits that name it find it as before. */
 export function claim(pid: number): void {
@@ -105,11 +105,3 @@ export function childrenByScan(): number[] {
 export function mayCollect(pid: number): boolean {
   return process.platform === 'linux' || forked.has(pid);
 }
-
-registerAtFork({
-  afterInChild() {
-    forked.clear();
-    claimed.clear();
-    pruneAt = PRUNE_FROM;
-  },
-});

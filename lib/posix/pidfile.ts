@@ -9,7 +9,7 @@ import { resolve } from 'node:path';
 import { PosixError } from '../errors';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
-import { registerAtFork } from './at-fork';
+import { emptyInChild } from './at-fork';
 
 /** A pidfile locked by this process, or by the process it was forked from. */
 export class PidFile {
@@ -50,13 +50,7 @@ export class PidFile {
   }
 }
 
-const owned = new Set<PidFile>();
-
-registerAtFork({
-  afterInChild() {
-    for (const file of owned) file.release();
-  },
-});
+const owned = emptyInChild(new Set<PidFile>(), (file) => file.release());
 
 function lock(path: string): number {
   for (;;) {

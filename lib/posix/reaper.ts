@@ -4,7 +4,7 @@ import { isMainThread } from 'node:worker_threads';
 import { codedError } from '../errors';
 import { native } from '../native';
 import { invalidType, validateInteger, validateObject } from '../validate';
-import { registerAtFork } from './at-fork';
+import { emptyInChild } from './at-fork';
 import { listen, look, Turn, unlisten, updateRef, type ChildSignalListener } from './child-signal';
 import { childProcessPids, isForked, listsChildren, ownChildren } from './children';
 import { procStat } from './proc';
@@ -184,10 +184,4 @@ function isIterable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Symbol.iterator in value;
 }
 
-const running = new Set<Reaper>();
-
-registerAtFork({
-  afterInChild() {
-    running.clear(); // child-signal.ts has let go of their listeners
-  },
-});
+const running = emptyInChild(new Set<Reaper>());

@@ -9,7 +9,7 @@ import { AbortError, PosixError } from '../errors';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
 import { validateAbortSignal, validateObject } from '../validate';
-import { registerAtFork } from './at-fork';
+import { emptyInChild } from './at-fork';
 import { signalInfo, timeoutOrForEver, type SignalInfo } from './signal-mask';
 import { signalNumbers, type Signal, type SignalName } from './signal-names';
 
@@ -20,12 +20,7 @@ export interface SignalWaitOptions {
 }
 
 /** The end of each wait under way. In a forked child they are dropped: what is chained to them is the parent's. */
-const waits = new Set<() => void>();
-registerAtFork({
-  afterInChild() {
-    for (const stop of waits) stop();
-  },
-});
+const waits = emptyInChild(new Set<() => void>(), (stop) => stop());
 
 /** A promise that `start` settles, or the abort signal; `start` returns what takes its preparations back. */
 function wait<T>(options: SignalWaitOptions, start: (settle: (result: T) => void) => () => void): Promise<T> {

@@ -10,7 +10,7 @@ import { constants } from 'node:os';
 import { AbortError, PosixError } from '../errors';
 import { native } from '../native';
 import { invalidType, validateAbortSignal, validateInt32 } from '../validate';
-import { registerAtFork } from './at-fork';
+import { emptyInChild } from './at-fork';
 import { listen, look, Turn, unlisten, type ChildSignalListener } from './child-signal';
 import { childProcessPids, isClaimed, mayCollect, noteCollected, ownChildren } from './children';
 import { WCONTINUED, WNOHANG, WUNTRACED, type WaitResult } from './wait';
@@ -179,7 +179,7 @@ class Wait implements ChildSignalListener {
   }
 }
 
-const pending = new Set<Wait>();
+const pending = emptyInChild(new Set<Wait>(), (wait) => wait.abandon());
 
 /**
  * Tell whether a `waitpidAsync` under way is to have this child's status. One that waits for any child has looked before
@@ -259,10 +259,3 @@ function parseOptions(options: number | WaitAsyncOptions): { flags: number; sign
   if (signal !== undefined) validateAbortSignal(signal, 'options.signal');
   return { flags, signal };
 }
-
-registerAtFork({
-  afterInChild() {
-    for (const wait of pending) wait.abandon();
-    pending.clear();
-  },
-});

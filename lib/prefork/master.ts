@@ -9,7 +9,7 @@
  */
 import { ProcessError } from '../errors';
 import { mainGlobal } from '../main-context';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { validateNumber, validateObject } from '../validate';
 import { backoff, STABLE } from './backoff';
 import { ChildGeneration, type GenerationListener } from './child-generation';
@@ -118,15 +118,9 @@ export async function prefork<App>(options: PreforkOptions<App>): Promise<Prefor
 }
 
 /** Servers of this process that have not stopped. */
-const masters = new Set<Master>();
+const masters = emptyInChild(new Set<Master>(), (master) => master.abandon());
 
 /** A forked child has copies of everything: of the signal handlers, which would end its parent's server. */
-registerAtFork({
-  afterInChild() {
-    for (const master of masters) master.abandon();
-    masters.clear();
-  },
-});
 
 /** How a signal ends the server. */
 const endings = ['SIGTERM', 'SIGINT'] as const;

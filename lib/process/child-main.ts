@@ -7,7 +7,9 @@ import { afterFlush, writeError } from './stdio';
 
 /** Run the target; its end is the child's. */
 export function runToEnd(target: () => unknown, name: string): void {
-  announceUncaught(name);
+  announced = name;
+  mainGlobal.process.off('uncaughtExceptionMonitor', announce); // a fork server's child comes here twice
+  mainGlobal.process.on('uncaughtExceptionMonitor', announce);
   const fail = (error: unknown): void => {
     reportError(error, name);
     finish(1);
@@ -28,15 +30,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 let announced = '';
 
+/** Say whose error it is that Node is about to print. */
 function announce(): void {
   if (mainGlobal.process.listenerCount('uncaughtException') === 0) writeError(`Process ${announced}:\n`);
-}
-
-/** Say whose error it is that Node is about to print. */
-function announceUncaught(name: string): void {
-  announced = name;
-  mainGlobal.process.off('uncaughtExceptionMonitor', announce);
-  mainGlobal.process.on('uncaughtExceptionMonitor', announce);
 }
 
 /** Print an error of the target: the process's name, then the error as Node shows it, causes and properties included. */
@@ -55,4 +51,4 @@ export function end(code: number): never {
   return native.leaveProcess(code);
 }
 
-runsInChild(runToEnd, isThenable, announceUncaught, finish);
+runsInChild(runToEnd, isThenable, finish);

@@ -13,7 +13,6 @@ import { runsInChild } from '../posix/precompile';
 import { mainGlobal } from '../main-context';
 import { ProcessError } from '../errors';
 import { end, finish, reportError, runToEnd } from './child-main';
-import { watchForExit } from './finalize';
 import { forgiveFileHandles } from './file-handles';
 import { closeParentsHandles, handedOver } from './handles';
 import { internals } from './internals';
@@ -82,7 +81,6 @@ function begin(target: () => unknown, name: string, kept: ReadonlySet<object>): 
     detachInput();
     forgiveFileHandles();
     mainGlobal.process.exitCode = undefined;
-    watchForExit();
   } catch (error) {
     return abort(error, name);
   }

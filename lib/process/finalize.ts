@@ -9,11 +9,12 @@
 import { isMainThread } from 'node:worker_threads';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild, registerAtFork } from '../posix/at-fork';
 import { runsInChild } from '../posix/precompile';
+import { listenInChildren } from './listeners';
 
 /** Finalizers of this process; a forked child starts without. */
-const registered = new Set<Finalize>();
+const registered = emptyInChild(new Set<Finalize>());
 let serial = 0;
 
 /** Options of {@link Finalize}. */
@@ -85,18 +86,12 @@ function onExit(): void {
   runFinalizers(-Infinity);
 }
 
-/** Listen for the end of this process. A clean child, which has forgotten its parent's listeners, does so anew. */
-export function watchForExit(): void {
-  mainGlobal.process.off('exit', onExit);
-  mainGlobal.process.on('exit', onExit);
-}
-
 if (isMainThread) {
-  runsInChild(watchForExit, onExit, runFinalizers);
-  watchForExit();
+  runsInChild(onExit, runFinalizers);
+  mainGlobal.process.on('exit', onExit);
+  listenInChildren('exit', onExit);
   registerAtFork({
     afterInChild() {
-      registered.clear();
       ended = false;
     },
   });

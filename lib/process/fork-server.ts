@@ -16,7 +16,7 @@ import { kPrepareSend, type Connection } from '../ipc/connection';
 import { Pipe } from '../ipc/pipe';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { runPrepared } from './bootstrap';
 import { reportError } from './child-main';
 import { startClean } from './clean-child';
@@ -56,13 +56,7 @@ export interface Status {
 }
 
 /** The connections over which the ends of children are told. A child has no use for those of its siblings. */
-const statuses = new Set<Connection>();
-registerAtFork({
-  afterInChild() {
-    for (const status of statuses) status.close();
-    statuses.clear();
-  },
-});
+const statuses = emptyInChild(new Set<Connection>(), (status) => status.close());
 
 /** Serve requests, for as long as somebody can make them. */
 export async function serve(requests: Connection): Promise<void> {

@@ -23,11 +23,19 @@ interface Events {
   _eventsCount: number;
 }
 
+/** What this package listens to in every child. Put in place there without `on`, which would tell 'newListener' of each. */
+const ours: Record<string, Listener> = {};
+
+/** Have a listener on `process` in every child: the only one of its event there, at first. */
+export function listenInChildren(event: string, listener: (...args: never[]) => void): void {
+  ours[event] = listener as Listener;
+}
+listenInChildren('worker', noteWorker);
+
 /** Remove them; signals have their default action again, and one that came meanwhile takes it. */
 export function forgetListeners(): void {
   const caught = native.resetSignals();
-  for (const process of processObjects) keepNodes(process);
-  mainGlobal.process.on('worker', noteWorker);
+  for (const process of processObjects) keepNodes(process, process === mainGlobal.process ? ours : {});
   for (const signal of caught) native.kill(native.getpid(), signal);
 }
 
@@ -35,17 +43,17 @@ export function forgetListeners(): void {
 export function warmUpListeners(): void {
   const emitter = new EventEmitter();
   for (const name of mainGlobal.process.eventNames()) emitter.on(name, () => {});
-  keepNodes(emitter);
+  keepNodes(emitter, ours);
 }
 
 /**
  * Behind the back of `'removeListener'` listeners, whose turn it is too; but for signals, which Node watches for as long as
  * they have listeners.
  */
-function keepNodes(emitter: EventEmitter): void {
+function keepNodes(emitter: EventEmitter, more: Readonly<Record<string, Listener>>): void {
   const internals = emitter as unknown as Events;
   const { _events: events } = internals;
-  const kept = Object.create(null) as Events['_events'];
+  const kept = Object.assign(Object.create(null), more) as Events['_events'];
   for (const name of Object.keys(ofNode)) {
     const own = [events[name] ?? []].flat().filter((listener) => isNodes(name, listener));
     if (own.length > 0) kept[name] = own.length === 1 ? own[0] : own;

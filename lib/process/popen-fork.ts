@@ -3,7 +3,7 @@ import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { PosixError } from '../errors';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { listen, Turn, unlisten, updateRef, type ChildSignalListener } from '../posix/child-signal';
 import { claim, noteCollected, unclaim } from '../posix/children';
 import { O_CLOEXEC } from '../posix/fd';
@@ -16,7 +16,7 @@ import { kKeepsLoopAlive, type Process } from './process';
 const { ECHILD, ENOSYS, ESRCH } = constants.errno;
 
 /** Sentinels of this process. A child has no use for them. */
-const sentinels = new Set<number>();
+const sentinels = emptyInChild(new Set<number>(), (fd) => closeSync(fd));
 
 function closeSentinel(fd: number): void {
   if (sentinels.delete(fd)) closeSync(fd);
@@ -115,13 +115,6 @@ export class ForkedChild extends Child implements ChildSignalListener {
     return fd;
   }
 }
-
-registerAtFork({
-  afterInChild() {
-    for (const fd of sentinels) closeSync(fd);
-    sentinels.clear();
-  },
-});
 
 /** What is searched for sockets and servers to keep: the arguments, and the fields of a subclass. */
 function heldBy(process: Process): unknown[] {

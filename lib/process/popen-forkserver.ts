@@ -4,7 +4,7 @@ import type { Connection } from '../ipc/connection';
 import { Pipe } from '../ipc/pipe';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import type { Greeting, Readiness, Request, Status } from './fork-server';
 import { startNode } from './new-node';
 import { provideStartMethod } from './popen';
@@ -82,13 +82,7 @@ function mainFile(): string | undefined {
 }
 
 /** Connections of this process with children of the server; one forked from it has no use for them. */
-const held = new Set<Connection>();
-registerAtFork({
-  afterInChild() {
-    for (const connection of held) connection.close();
-    held.clear();
-  },
-});
+const held = emptyInChild(new Set<Connection>(), (connection) => connection.close());
 
 /** The creator's hold on a child of the server, which reaps it and tells how it ended. */
 class ServedChild extends Child {

@@ -195,7 +195,6 @@ export class Process implements AsyncDisposable {
     registry.current = this;
     registry.parent = new ParentProcess(this.#parentName, this.#parentPid, lifeline);
     registry.made = 0;
-    registry.children.clear();
     this.#started = true;
     const { startMethod } = this.constructor as typeof Process;
     if (startMethod !== undefined) chooseStartMethod(startMethod, true); // as in Python, for its own children

@@ -1,6 +1,6 @@
 /** Who this process is in the tree of processes, and which children it has. */
 import { randomBytes } from 'node:crypto';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import { runsInChild } from '../posix/precompile';
 import { onEndOfChildren } from './finalize';
 import type { ParentProcess } from './parent-process';
@@ -18,7 +18,13 @@ interface Registry {
   readonly children: Set<Process>;
 }
 
-export const registry: Registry = { current: undefined, parent: null, made: 0, isLoading: false, children: new Set() };
+export const registry: Registry = {
+  current: undefined,
+  parent: null,
+  made: 0,
+  isLoading: false,
+  children: emptyInChild(new Set<Process>()),
+};
 
 /** The key of a tree of processes, with which they prove to each other that they belong together. */
 export const familyKey = randomBytes(32);
@@ -30,9 +36,3 @@ function endChildren(): void {
 
 onEndOfChildren(endChildren);
 runsInChild(endChildren);
-
-registerAtFork({
-  afterInChild() {
-    registry.children.clear();
-  },
-});

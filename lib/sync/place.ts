@@ -1,14 +1,13 @@
 /** One who waits on the event loop: a promise, what may end the wait from outside, and that a forked child has no part in it. */
 import { clearTimeout as stopTimer, setTimeout as startTimer } from 'node:timers';
 import { AbortError } from '../errors';
-import { registerAtFork } from '../posix/at-fork';
+import { emptyInChild } from '../posix/at-fork';
 import type { Wait } from './options';
 
 const LONGEST_TIMER = 2147483647;
 
 /** Everybody who waits in this process. In a forked child these are the parent's, and never settle. */
-const waiting = new Set<Place<unknown>>();
-let isHooked = false;
+const waiting = emptyInChild(new Set<Place<unknown>>(), (place) => place.forget());
 
 /** A wait under way; it ends with a value, with undefined when its time is over, or with an `AbortError`. */
 export class Place<T> {
@@ -31,7 +30,6 @@ export class Place<T> {
     this.#leave = leave;
     if (timeout >= 0) this.#startTimer();
     signal?.addEventListener('abort', this.#onAbort, { once: true });
-    if (!isHooked) hook();
     waiting.add(this as Place<unknown>);
   }
 
@@ -70,14 +68,4 @@ export class Place<T> {
     this.#leave(this);
     this.#reject(new AbortError(this.#signal as AbortSignal));
   };
-}
-
-function hook(): void {
-  isHooked = true;
-  registerAtFork({
-    afterInChild() {
-      for (const place of waiting) place.forget();
-      waiting.clear();
-    },
-  });
 }
