@@ -13,7 +13,7 @@ import { finish, reportError, runToEnd } from './child-main';
 import { log, logToStderr } from './logger';
 import { setForkserverPreload } from './preload';
 import { useServer } from './popen-forkserver';
-import { revive, type Preparation } from './preparation';
+import { receive, revive, type Preparation, type Received } from './preparation';
 import type { Process } from './process';
 import { registry } from './registry';
 import { chooseStartMethod } from './start-method';
@@ -27,12 +27,12 @@ interface Surroundings {
 }
 
 /**
- * Become the process that is described in the next message, and run.
+ * Become the process that is described in the next two messages, and run.
  */
 export function runPrepared(control: Connection, { lifeline = false, server }: Surroundings = {}): void {
-  let preparation: Preparation;
+  let received: Received;
   try {
-    preparation = control.recvSync<Preparation>();
+    received = receive(control);
   } catch (error) {
     reportError(
       new ProcessError('What it was to run did not arrive', { code: 'ERR_NOT_PREPARED', cause: error }),
@@ -41,13 +41,14 @@ export function runPrepared(control: Connection, { lifeline = false, server }: S
     return finish(1);
   }
   if (!lifeline) control.close();
+  const { preparation } = received;
   const { name, daemon } = preparation;
   // A daemonic process has no children, and must not keep the server from ending with the creator.
   if (daemon) server?.close();
   else if (server !== undefined) useServer(server);
   adopt(preparation);
   const stopWatching = watchForSilence(name);
-  revive(preparation).then(
+  revive(received).then(
     (process) => {
       // On a turn of its own, as in a forked child.
       setImmediate(() => {
@@ -85,7 +86,7 @@ function begin(process: Process, { argv, name }: Preparation, lifeline: Connecti
 function watchForSilence(name: string): () => void {
   const onSilence = (): void => {
     reportError(
-      new ProcessError('The module of its target did not finish loading: its top level awaits what never comes', {
+      new ProcessError('A module that it takes did not finish loading: its top level awaits what never comes', {
         code: 'ERR_NOT_IMPORTABLE',
       }),
       name,

@@ -12,7 +12,7 @@ import { isAbsolute, join } from 'node:path';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { ProcessError } from '../errors';
-import { kPrepareSend, type Connection } from '../ipc/connection';
+import type { Connection } from '../ipc/connection';
 import { Pipe } from '../ipc/pipe';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
@@ -22,7 +22,7 @@ import { reportError } from './child-main';
 import { startClean } from './clean-child';
 import { ForkedChild } from './popen-fork';
 import { MAIN } from './preload';
-import { prepare, revive, type Preparation } from './preparation';
+import { prepareSend, receive, revive } from './preparation';
 import { processClass } from './process-classes';
 
 /** The first message to a server. */
@@ -87,8 +87,8 @@ export async function serve(requests: Connection): Promise<void> {
 /** Before the first fork: have V8 compile what each child does to find out who it is. */
 async function warmUp(): Promise<void> {
   const [reader, writer] = Pipe({ duplex: false });
-  writer[kPrepareSend](prepare(new (processClass('forkserver'))({ target: nothing }), 'forkserver'))();
-  await revive(reader.recvSync<Preparation>());
+  prepareSend(writer, new (processClass('forkserver'))({ target: nothing, args: [nothing] }), 'forkserver')();
+  await revive(receive(reader));
   writer.close();
   reader.close();
 }

@@ -1,5 +1,11 @@
 /** P24 of the acceptance under every start method: what reaches a process as an argument, and what is refused. */
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { methodProgram, startMethods } from '../helpers/method-program';
+import { cleanProgram, packageRoot, runNode } from '../helpers/program';
+
+const mp = JSON.stringify(join(packageRoot, 'dist', 'multiprocessing.js'));
 
 describe.each(startMethods)('%s', (method) => {
   test('P24 arguments arrive as they were: what structured clone takes, to an async target', async () => {
@@ -220,4 +226,246 @@ describe.each(startMethods)('%s', (method) => {
     );
     expect(run.reports.slice(-2)).toEqual([new Array(9).fill(0), 0]);
   });
+});
+
+/** Functions that a program passes on, in a module of each kind; they say which module's they are, and when it is loaded. */
+const modules = {
+  'tools.cjs': `
+    console.log('loading tools.cjs');
+    exports.twice = (x) => x * 2;
+    exports.Shape = class Shape { constructor(side) { this.side = side; } static area(side) { return side * side; } };
+    exports.nested = { half: (x) => x / 2 };`,
+  'whole.cjs': 'module.exports = (x) => x + 1000;',
+  'tools.mjs': `
+    console.log('loading tools.mjs');
+    await null;
+    export function thrice(x) { return x * 3; }
+    export default (x) => x + 100;
+    export class Box { static wrap(x) { return [x]; } value = 1; }`,
+};
+
+/** What the target of the tests below does with what it gets: its arguments are the names under which it reports. */
+const callAll = `(names, list, { map, set, ...rest }, options) => {
+  const found = [...list, ...map.values(), ...set, ...Object.values(rest), options.fn];
+  console.log(JSON.stringify(found.map((fn, i) => names[i] === 'Class' ? Object.keys(new fn(1)) : fn(8))));
+  console.log(found[0] === options.fn, map.get(found[0]) !== undefined, names.length === found.length);
+}`;
+
+describe.each(['forkserver', 'spawn'] as const)('functions as arguments: %s', (method) => {
+  let folder: string;
+  beforeEach(() => {
+    folder = realpathSync(mkdtempSync(join(tmpdir(), 'realfork-arguments-')));
+    for (const [name, text] of Object.entries(modules)) writeFileSync(join(folder, name), text);
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const passAll = `
+    const { twice, Shape, nested } = tools;
+    const { thrice, Box, default: hundred } = es;
+    const names = ['twice', 'Class', 'area', 'thrice', 'half', 'whole', 'default', 'wrap', 'Class', 'sqrt', 'global', 'twice'];
+    const args = [
+      names,
+      [twice, Shape, Shape.area],
+      { map: new Map([[twice, thrice]]), set: new Set([nested.half, whole]), hundred, wrap: Box.wrap, Box, sqrt: Math.sqrt, hex: Number },
+    ];
+    const child = new (mp.getContext('${method}').Process)({ target: work, args, kwargs: { fn: twice } });
+    child.start();
+    child.joinSync();
+    console.log('exit', child.exitCode);`;
+  const expected = [
+    'loading tools.cjs',
+    'loading tools.mjs',
+    '[16,["side"],64,24,4,1008,108,[8],["value"],2.8284271247461903,8,16]',
+    'true true true',
+    'exit 0',
+    '',
+  ];
+  // The creator has loaded them first.
+  const lines = [...expected.slice(0, 2), ...expected].join('\n');
+
+  test('CommonJS: exports, static methods, classes, Node’s own and globals, wherever they stand; the same in the child', async () => {
+    const file = join(folder, 'main.cjs');
+    writeFileSync(
+      file,
+      `const mp = require(${mp});
+       const work = exports.work = ${callAll};
+       async function main() {
+         const tools = require('./tools.cjs'), whole = require('./whole.cjs'), es = await import('./tools.mjs');
+         ${passAll}
+       }
+       if (require.main === module) main();`,
+    );
+    expect(await runNode([file])).toMatchObject({ stderr: '', output: lines });
+  });
+
+  test('an ES module as the main one', async () => {
+    const file = join(folder, 'main.mjs');
+    writeFileSync(
+      file,
+      `import mp from ${mp}; import * as es from './tools.mjs'; import { createRequire } from 'node:module';
+       import { fileURLToPath } from 'node:url';
+       const require = createRequire(import.meta.url);
+       export const work = ${callAll};
+       if (process.argv[1] === fileURLToPath(import.meta.url)) {
+         const tools = require('./tools.cjs'), whole = require('./whole.cjs');
+         ${passAll}
+       }`,
+    );
+    // Its own `import` is evaluated before what it requires; in the child it is the module of the target, loaded first.
+    const [cjs, es] = ['loading tools.cjs\n', 'loading tools.mjs\n'];
+    const output = es + cjs + es + cjs + expected.slice(2).join('\n');
+    expect(await runNode([file])).toMatchObject({ stderr: '', output });
+  });
+
+  test('they are the module’s own: passed on to a grandchild, sent in fields of a subclass', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        callback: (x: number) => x + 1,
+        work(depth: number, callback: (x: number) => number) {
+          t.report([depth, callback(depth), callback === module.exports.callback]);
+          if (depth === 0) return;
+          const child = new t.mp.Process({ target: module.exports.work, args: [depth - 1, callback] });
+          child.start();
+          child.joinSync();
+        },
+        Caller: class extends t.mp.Process {
+          callbacks: ((x: number) => number)[] = [];
+          override run() {
+            const [first, second] = this.callbacks;
+            t.report([first === module.exports.callback, first === second, first?.(1)]);
+          }
+        },
+      }),
+      async (rf, t, { work, callback, Caller }) => {
+        const child = new t.mp.Process({ target: work, args: [1, callback] });
+        child.start();
+        await child.join();
+        const caller = new Caller();
+        caller.callbacks = [callback, callback];
+        caller.start();
+        await caller.join();
+        t.report([child.exitCode, caller.exitCode]);
+      },
+    );
+    expect(run.reports).toEqual([
+      [1, 2, true],
+      [0, 1, true],
+      [true, true, 2],
+      [0, 0],
+    ]);
+  });
+
+  test('what no module exports is refused by its place, with what to do, and nothing is started', async () => {
+    const run = await methodProgram(
+      method,
+      () => ({ work() {}, method: { of: [] } }),
+      (rf, t, { work }) => {
+        const attempt = (args: unknown[]) => {
+          const child = new t.mp.Process({ target: work, args });
+          try {
+            child.start();
+          } catch (error) {
+            const { code, message } = error as { code: string; message: string };
+            t.report([code, message.split(' (')[0], message.includes('module.exports = {'), child.pid]);
+          }
+        };
+        attempt([work, [work, function local() {}]]);
+        attempt([{ deep: { list: [() => 1] } }]);
+        attempt([new Map([['key', work.bind(null)]])]);
+        attempt([class Local {}]);
+        attempt([Object.assign(new (class Holder {})(), { run: async () => {} })]);
+        t.report(t.mp.activeChildren().length);
+      },
+    );
+    const refused = (text: string) => ['ERR_DATA_CLONE', text, true, null];
+    const why = 'which no module exports';
+    expect(run.reports).toEqual([
+      refused(`args[1][1] cannot be cloned: the function local, ${why}`),
+      refused(`args[0].deep.list[0] cannot be cloned: a function without a name, ${why}`),
+      refused(`args[0].get("key") cannot be cloned: the function bound work, ${why}`),
+      refused(`args[0] cannot be cloned: the function Local, ${why}`),
+      refused(`args[0].run cannot be cloned: the function run, ${why}`),
+      0,
+    ]);
+  });
+
+  test('a module that cannot be loaded there is the end of the child, and said so', async () => {
+    writeFileSync(
+      join(folder, 'here.cjs'),
+      "exports.fn = () => {}; if (process.env.MAIN !== String(process.pid)) throw new RangeError('not here');",
+    );
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        work() {
+          t.report('never');
+        },
+      }),
+      async (rf, t, { work }) => {
+        process.env['MAIN'] = String(process.pid);
+        const { fn } = require(t.args[0]) as { fn: () => void };
+        // With more than a socket's buffer takes.
+        const child = new t.mp.Process({ target: work, args: [fn, Buffer.alloc(5_000_000)], name: 'Child' });
+        child.start();
+        await child.join();
+        t.report(child.exitCode);
+        process.exitCode = 3;
+      },
+      { args: [join(folder, 'here.cjs')], code: 3 },
+    );
+    expect(run.reports).toEqual([1]);
+    expect(run.stderr).toMatch(/^Process Child:\n[^]*RangeError: not here/);
+  });
+
+  test('long arguments and descriptors go along with functions, and are there when the module is loaded', async () => {
+    writeFileSync(
+      join(folder, 'slow.mjs'),
+      'await new Promise((r) => setTimeout(r, 50)); export const fn = (x) => -x;',
+    );
+    const run = await methodProgram(
+      method,
+      (_rf, _t) => ({
+        work(
+          fn: (x: number) => number,
+          big: Buffer,
+          file: InstanceType<typeof _t.mp.DupFd>,
+          queue: InstanceType<typeof _t.mp.Queue>,
+        ) {
+          require('node:fs').writeSync(file.detach(), `written ${fn(big[big.length - 1] as number)}`);
+          queue.putSync(fn(1));
+        },
+      }),
+      async (rf, t, { work }) => {
+        const fs = require('node:fs') as typeof import('node:fs');
+        const { fn } = (await import(t.args[0])) as { fn: (x: number) => number };
+        const [read, write] = rf.pipe();
+        const queue = new t.mp.Queue();
+        const args = [fn, Buffer.alloc(5_000_000, 3), new t.mp.DupFd(write), queue];
+        const child = new t.mp.Process({ target: work, args });
+        child.start();
+        t.report(await queue.get());
+        await child.join();
+        fs.closeSync(write);
+        t.report([child.exitCode, fs.readFileSync(read, 'utf8')]);
+      },
+      { args: [join(folder, 'slow.mjs')] },
+    );
+    expect(run.reports).toEqual([-1, [0, 'written -3']]);
+  });
+});
+
+test('messages of connections and queues take no functions, and never make a process load one', async () => {
+  const run = await cleanProgram((rf, t) => {
+    const { join } = require('node:path') as typeof import('node:path');
+    const [a, b] = t.mp.Pipe();
+    const queue = new t.mp.Queue();
+    t.report([t.caught(() => a.sendSync(join)).code, t.caught(() => queue.putSync([join])).code]);
+    // The bytes of a function, by the number 0.
+    a.sendBytesSync(Buffer.of(30, 0));
+    t.report(t.caught(() => b.recvSync()).code);
+    a.sendSync('and on');
+    t.report(b.recvSync());
+  });
+  expect(run.reports).toEqual([['ERR_DATA_CLONE', 'ERR_DATA_CLONE'], 'ERR_INVALID_MESSAGE', 'and on']);
 });
