@@ -11,6 +11,7 @@ import type { Connection } from '../ipc/connection';
 import { mainGlobal } from '../main-context';
 import { finish, reportError, runToEnd } from './child-main';
 import { log, logToStderr } from './logger';
+import { ParentProcess } from './parent-process';
 import { setForkserverPreload } from './preload';
 import { useServer } from './popen-forkserver';
 import { receive, revive, type Preparation, type Received } from './preparation';
@@ -46,7 +47,7 @@ export function runPrepared(control: Connection, { lifeline = false, server }: S
   // A daemonic process has no children, and must not keep the server from ending with the creator.
   if (daemon) server?.close();
   else if (server !== undefined) useServer(server);
-  adopt(preparation);
+  adopt(preparation, lifeline ? control : undefined);
   const stopWatching = watchForSilence(name);
   revive(received).then(
     (process) => {
@@ -64,10 +65,12 @@ export function runPrepared(control: Connection, { lifeline = false, server }: S
   );
 }
 
-/** What is the same for all its code. */
-function adopt({ startMethod, logLevel, logsToStderr, preload, folder, argv }: Preparation): void {
+/** What is the same for all its code, that of modules being loaded included: they ask whether they are in a child. */
+function adopt(preparation: Preparation, lifeline: Connection | undefined): void {
+  const { startMethod, logLevel, logsToStderr, preload, folder, argv, parentName, parentPid } = preparation;
   const { process } = mainGlobal;
   registry.isLoading = true;
+  registry.parent = new ParentProcess(parentName, parentPid, lifeline);
   if (startMethod !== undefined) chooseStartMethod(startMethod, true);
   log.level = logLevel;
   if (logsToStderr) logToStderr();

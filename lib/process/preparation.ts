@@ -83,9 +83,9 @@ function importable(fn: object, what: string, method: StartMethod): Importable {
 export function prepareSend(connection: Connection, process: Process, method: StartMethod): () => void {
   if (registry.isLoading) {
     throw new ProcessError(
-      `A process was started by start method '${method}' while its parent, itself such a process, was still loading the ` +
-        'module of its target: the module starts processes whenever it is loaded. Have it do so in the main program ' +
-        'only: if (parentProcess() === null) { ... }, or if (require.main === module) { ... }',
+      `A process was started by start method '${method}' by one that is itself such a process, or a fork server, and still ` +
+        'loads modules: one of these starts processes whenever it is loaded. Have it do so in the main program only: ' +
+        'if (parentProcess() === null) { ... }, or if (require.main === module) { ... }',
       { code: 'ERR_PROCESS_BOOTSTRAPPING' },
     );
   }
