@@ -13,7 +13,9 @@ import {
   validateObject,
 } from '../validate';
 import { Channel, rejection, type Accept, type TransferOptions } from './channel';
-import { HEADER_BYTES, PACKET_BYTES, type MessageReader } from './framing';
+import type { FunctionOfNumber } from './decoder';
+import type { NumberFunction } from './encoder';
+import { closeAll, HEADER_BYTES, PACKET_BYTES, type MessageReader } from './framing';
 import { registerHandle } from './handles';
 import './node-handles';
 import { decode, encode, type Encoded } from './serialize';
@@ -53,6 +55,8 @@ export interface PollOptions {
 
 /** See {@link Connection}. */
 export const kPrepareSend = Symbol('realfork.prepareSend');
+/** See {@link Connection}. */
+export const kReceiveUnread = Symbol('realfork.receiveUnread');
 
 /** From this size on the bytes of a buffer are sent from where they are. */
 const CUT_FROM = 128 * 1024;
@@ -154,9 +158,12 @@ export class Connection {
     }
   }
 
-  /** Turn a value into a message now, which is sent, as by `sendSync`, by the call given back. @internal */
-  [kPrepareSend](value: unknown): () => void {
-    const { bytes, fds, parts } = this.#encode(value);
+  /**
+   * Turn a value into a message now, which is sent, as by `sendSync`, by the call given back. With `functions`, to a receiver
+   * that knows their numbers. @internal
+   */
+  [kPrepareSend](value: unknown, functions?: NumberFunction): () => void {
+    const { bytes, fds, parts } = this.#encode(value, functions);
     // The next message is written where this one stands, but for the memory of the value itself.
     const own = (part: Uint8Array) => (part.buffer === bytes.buffer ? new Uint8Array(part) : part);
     const encoded = { bytes: own(bytes), fds, parts: parts?.map(own) };
@@ -184,6 +191,11 @@ export class Connection {
   /** As {@link Connection.recv}, blocking the process. */
   recvSync<T = unknown>(options?: Pick<TransferOptions, 'timeout'>): T {
     return this.#readSync(acceptValue as Accept<T>, options);
+  }
+
+  /** Receive a message now, blocking the process, which is read by the call given back, to be made once. @internal */
+  [kReceiveUnread](): Unread {
+    return this.#readSync(acceptUnread);
   }
 
   /**
@@ -365,9 +377,10 @@ export class Connection {
     return { fd: this.#channel.fd, ready: () => this.#channel.ready() };
   }
 
-  #encode(value: unknown): Encoded {
+  #encode(value: unknown, functions?: NumberFunction): Encoded {
     this.#checkWritable();
-    const encoded = encode(value, this.#channel.line.carriesFds ? WITH_FDS : WITHOUT_FDS);
+    const usual = this.#channel.line.carriesFds ? WITH_FDS : WITHOUT_FDS;
+    const encoded = encode(value, functions === undefined ? usual : { ...usual, functions });
     if (encoded.fds.length > MOST_FDS) {
       throw new DataCloneError(
         `value cannot be cloned: it needs ${encoded.fds.length} descriptors, a message takes ${MOST_FDS}`,
@@ -440,6 +453,21 @@ export class Connection {
 
 function acceptValue(message: MessageReader): unknown {
   return decode(message.bytes, { fds: message.fds, adopt: message.isOwn });
+}
+
+/** A message that has come, its descriptors with it. */
+export type Unread = (functions: FunctionOfNumber) => unknown;
+
+function acceptUnread(message: MessageReader): Unread {
+  const bytes = acceptBytes(message);
+  const fds = message.fds.splice(0);
+  return (functions) => {
+    try {
+      return decode(bytes, { fds, adopt: true, functions });
+    } finally {
+      closeAll(fds);
+    }
+  };
 }
 
 function acceptBytes({ bytes, isOwn }: MessageReader): Buffer {

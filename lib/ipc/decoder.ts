@@ -15,6 +15,9 @@ interface RawReader {
 }
 const { latin1Slice, ucs2Slice } = Buffer.prototype as unknown as RawReader;
 
+/** What is meant by a number that stands for a function; undefined: nothing. */
+export type FunctionOfNumber = (number: number) => unknown;
+
 /** Everything that belongs to one message. */
 export interface DecoderState {
   readonly bytes: Uint8Array;
@@ -23,6 +26,7 @@ export interface DecoderState {
   readonly refs: unknown[];
   readonly source: HandleSource;
   readonly adopt: boolean;
+  readonly functionOf: FunctionOfNumber | undefined;
 }
 
 let bytes: Uint8Array;
@@ -32,28 +36,37 @@ let refs: unknown[] = [];
 let source: HandleSource;
 /** Whether the bytes are the message's own, so that a Buffer may stay where it is. */
 let adopt = false;
+/** A message whose reader expects no functions has none: it never makes this process find or load one. */
+let functionOf: FunctionOfNumber | undefined;
 
 /** Put the state of the message being read aside, for a nested one. */
 export function suspend(): DecoderState {
-  const suspended = { bytes, at, end, refs, source, adopt };
+  const suspended = { bytes, at, end, refs, source, adopt, functionOf };
   refs = [];
   return suspended;
 }
 
 /** Go on with a message that was put aside. */
 export function resume(suspended: DecoderState): void {
-  ({ bytes, at, end, refs, source, adopt } = suspended);
+  ({ bytes, at, end, refs, source, adopt, functionOf } = suspended);
 }
 
 const nothing = new Uint8Array(0);
 
 /** Read one whole message, the first `length` bytes. */
-export function readMessage(message: Uint8Array, length: number, from: HandleSource, mayAdopt: boolean): unknown {
+export function readMessage(
+  message: Uint8Array,
+  length: number,
+  from: HandleSource,
+  mayAdopt: boolean,
+  functions: FunctionOfNumber | undefined,
+): unknown {
   bytes = message;
   at = 0;
   end = length;
   source = from;
   adopt = mayAdopt;
+  functionOf = functions;
   const value = readValue();
   if (at !== end) throw invalid(`${end - at} bytes are left over`);
   return value;
@@ -63,6 +76,7 @@ export function readMessage(message: Uint8Array, length: number, from: HandleSou
 export function release(): void {
   bytes = nothing;
   if (refs.length > 0) refs = [];
+  functionOf = undefined;
 }
 
 function invalid(what: string): InvalidMessageError {
@@ -220,6 +234,8 @@ function readTagged(tag: Tag): unknown {
       return readViewOn();
     case Tag.Handle:
       return readHandle();
+    case Tag.Function:
+      return readFunction();
     case Tag.End:
     case Tag.Hole:
     case Tag.SmallInt:
@@ -386,6 +402,13 @@ function readViewOn(): ArrayBufferView {
   if (!(buffer instanceof ArrayBuffer)) throw invalid('a view of what is no ArrayBuffer');
   const elementSize = (View as unknown as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1;
   return remember(new View(buffer, offset, size / elementSize));
+}
+
+function readFunction(): unknown {
+  const number = readVarint();
+  const fn = functionOf?.(number);
+  if (fn === undefined) throw invalid(`a function that nobody has announced, number ${number}`);
+  return fn;
 }
 
 function readHandle(): unknown {

@@ -33,6 +33,11 @@ export interface Cut {
   readonly bytes: Uint8Array;
 }
 
+/**
+ * The number under which the receiver knows a function, or why there is none: what reads on from "cannot be cloned: ".
+ */
+export type NumberFunction = (fn: (...args: never[]) => unknown) => number | string;
+
 /** Everything that belongs to one message. */
 export interface EncoderState {
   readonly scratch: Buffer;
@@ -41,6 +46,7 @@ export interface EncoderState {
   readonly list: unknown[];
   readonly map: Map<unknown, number> | undefined;
   readonly fds: number[] | undefined;
+  readonly numberOf: NumberFunction | undefined;
   readonly cutFrom: number;
   readonly cuts: Cut[] | undefined;
 }
@@ -51,21 +57,26 @@ let seen = 0;
 let list: unknown[] = [];
 let map: Map<unknown, number> | undefined;
 let fds: number[] | undefined;
+let numberOf: NumberFunction | undefined;
 let cutFrom = Infinity;
 let cuts: Cut[] | undefined;
 
-/** Begin a message after `headroom` bytes; `withFds` lets descriptors go along, `cutAt` is the size from which bytes are not copied. */
-export function begin(headroom: number, withFds: boolean, cutAt: number): void {
+/**
+ * Begin a message after `headroom` bytes; `withFds` lets descriptors go along, `cutAt` is the size from which bytes are not
+ * copied, `functions` lets functions go along.
+ */
+export function begin(headroom: number, withFds: boolean, cutAt: number, functions: NumberFunction | undefined): void {
   at = 0;
   reserve(headroom);
   at = headroom;
   fds = withFds ? [] : undefined;
+  numberOf = functions;
   cutFrom = cutAt;
 }
 
 /** The state at the end of the message. */
 export function state(): EncoderState {
-  return { scratch, at, seen, list, map, fds, cutFrom, cuts };
+  return { scratch, at, seen, list, map, fds, numberOf, cutFrom, cuts };
 }
 
 /** Forget the message, so that nothing of it is kept from the garbage collector. */
@@ -77,6 +88,7 @@ export function end(): void {
   }
   cuts = undefined;
   fds = undefined;
+  numberOf = undefined;
   if (scratch.length > KEEP_SIZE) scratch = Buffer.allocUnsafeSlow(FIRST_SIZE);
 }
 
@@ -93,7 +105,7 @@ export function suspend(): EncoderState {
 
 /** Go on with a message that was put aside. */
 export function resume(suspended: EncoderState): void {
-  ({ scratch, at, seen, list, map, fds, cutFrom, cuts } = suspended);
+  ({ scratch, at, seen, list, map, fds, numberOf, cutFrom, cuts } = suspended);
 }
 
 function reserve(bytes: number): void {
@@ -239,10 +251,18 @@ export function writeValue(value: unknown): void {
     case 'bigint':
       return writeBigInt(value);
     case 'function':
-      throw new Unclonable(value, value.name === '' ? 'a function' : `the function ${value.name}`);
+      return writeFunction(value as (...args: never[]) => unknown);
     case 'symbol':
       throw new Unclonable(value, String(value));
   }
+}
+
+function writeFunction(fn: (...args: never[]) => unknown): void {
+  const number = numberOf?.(fn) ?? (fn.name === '' ? 'a function' : `the function ${fn.name}`);
+  if (typeof number === 'string') throw new Unclonable(fn, number);
+  reserve(9);
+  scratch[at++] = Tag.Function;
+  writeVarint(number);
 }
 
 function writeTag(tag: Tag): void {

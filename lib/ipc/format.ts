@@ -16,6 +16,7 @@
  *     viewOn    kind    id at n     a view of n bytes, from `at` on, of the buffer with that id
  *     handle            tag value   what the class registered under that tag made of the object (handles.ts)
  *     reference         id          the object with that id; ids count objects in the order of their tags
+ *     function          number      what sender and receiver mean by that number; only where both have agreed on functions
  */
 export const enum Tag {
   Undefined = 0,
@@ -48,6 +49,7 @@ export const enum Tag {
   View = 27,
   ViewOn = 28,
   Handle = 29,
+  Function = 30,
   SmallInt = 0x80,
 }
 

@@ -16,6 +16,11 @@ export interface EncodeOptions {
   readonly withFds?: boolean;
   /** Size from which the bytes of a buffer stand in `parts` in place of being copied. Default: all are copied. */
   readonly cutFrom?: number;
+  /**
+   * Gives a function the number under which the receiver knows it. Default: a function is an error. Both sides have to have
+   * agreed on what the numbers mean, so that no message by itself makes its receiver load anything.
+   */
+  readonly functions?: encoder.NumberFunction | undefined;
 }
 
 /** A message. */
@@ -43,7 +48,8 @@ let decoding = false;
  * Buffers (which come back as Buffers), errors' own properties, and instances of the classes of handles.ts. Instances of
  * other classes come back as plain objects. A view of a part of a buffer is sent without the rest.
  *
- * @throws {@link DataCloneError} for a function, a symbol and what else no other process could make sense of.
+ * @throws {@link DataCloneError} for a function that `options.functions` has no number for, a symbol and what else no other
+ * process could make sense of.
  */
 export function encode(value: unknown, options: EncodeOptions = {}): Encoded {
   return encodeWith(value, options, messageOf);
@@ -63,7 +69,8 @@ export function encodeWith<R>(value: unknown, options: EncodeOptions, take: (mes
   const suspended = encoding ? encoder.suspend() : undefined;
   encoding = true;
   try {
-    encoder.begin(options.headroom ?? 0, options.withFds === true, options.cutFrom ?? Infinity);
+    const { headroom = 0, withFds = false, cutFrom = Infinity, functions } = options;
+    encoder.begin(headroom, withFds, cutFrom, functions);
     encoder.writeValue(value);
     return take(encoder.state());
   } catch (error) {
@@ -99,6 +106,8 @@ export interface DecodeOptions {
   readonly adopt?: boolean;
   /** How many of the bytes are the message. Default: all. */
   readonly length?: number;
+  /** Gives the function of a number. Default: a message that has one is invalid. */
+  readonly functions?: decoder.FunctionOfNumber | undefined;
 }
 
 class ReceivedFds implements HandleSource {
@@ -128,7 +137,8 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): unknown 
   decoding = true;
   try {
     const source = options.fds === undefined ? noFds : new ReceivedFds(options.fds);
-    return decoder.readMessage(bytes, options.length ?? bytes.length, source, options.adopt === true);
+    const { length = bytes.length, adopt = false, functions } = options;
+    return decoder.readMessage(bytes, length, source, adopt, functions);
   } catch (error) {
     // RangeError, SyntaxError: lengths and patterns that no encoder writes.
     if (error instanceof RangeError || error instanceof SyntaxError) {

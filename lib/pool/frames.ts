@@ -46,6 +46,8 @@ export const enum Mode {
   StarMap = 2,
   /** To be added: a call that throws does not end its chunk. */
   GoOn = 4,
+  /** To be added: functions are among the arguments, by their numbers. */
+  Functions = 8,
 }
 
 export const HEADER = 16;

@@ -2,7 +2,8 @@
 import { codedError } from '../errors';
 import { encodeWith, pieces } from '../ipc/serialize';
 import type { EncoderState } from '../ipc/encoder';
-import { HEADER, Kind, padded, putPlace, SLAB_FRAME, writeHeader, type Frame } from './frames';
+import { describeFunction, reasonAgainst } from '../process/importable';
+import { HEADER, Kind, Mode, padded, putPlace, SLAB_FRAME, writeHeader, type Frame } from './frames';
 import { idOf } from './functions';
 import { SLAB_FROM, type Slab, type Slabs } from './slabs';
 
@@ -25,6 +26,19 @@ const CUT_FROM = 16 * 1024;
 
 const ENCODING = { headroom: HEADER, cutFrom: CUT_FROM };
 
+/** The functions among the arguments that are being encoded. */
+let passed: AnyFunction[] | undefined;
+
+/** For workers that are told of functions by module and name: those among the arguments have numbers as that of the task has. */
+const WITH_FUNCTIONS = {
+  ...ENCODING,
+  functions(fn: AnyFunction): number | string {
+    if (describeFunction(fn) === undefined) return reasonAgainst(fn);
+    (passed ??= []).push(fn);
+    return idOf(fn);
+  },
+};
+
 const none: Uint8Array = new Uint8Array(0);
 
 export class Task implements Frame {
@@ -32,6 +46,8 @@ export class Task implements Frame {
   readonly name: string;
   /** The function itself, so that it is not collected before a worker has got it. */
   fn: AnyFunction | undefined;
+  /** The same for those among the arguments. */
+  passed: readonly AnyFunction[] | undefined;
   /** The frame, to be sent as it is, is a part of this; kept until the answer, for another worker if this one dies. */
   bytes: Uint8Array;
   readonly at: number;
@@ -50,18 +66,25 @@ export class Task implements Frame {
   /** Holds the stack of the call that handed it in. */
   trace: { readonly stack?: string } | undefined;
 
-  /** @throws DataCloneError when the arguments cannot be sent. */
+  /**
+   * @param namesFunctions - Whether workers are told of functions by module and name, and can have them as arguments.
+   * @throws DataCloneError when the arguments cannot be sent.
+   */
   constructor(
     fn: AnyFunction,
     mode: number,
     values: unknown,
     readonly receiver: Receiver,
     private readonly slabs: Slabs,
+    namesFunctions: boolean,
   ) {
     this.fn = fn;
     this.functionId = idOf(fn);
     this.name = fn.name === '' ? 'an anonymous function' : `${fn.name}()`;
-    const message = encodeWith(values, ENCODING, (state) => place(state, slabs));
+    const message = namesFunctions
+      ? this.#encodeNaming(values)
+      : encodeWith(values, ENCODING, (state) => place(state, slabs));
+    if (this.passed !== undefined) mode |= Mode.Functions;
     const slab = (this.slab = placedIn);
     const length = slab === undefined ? message : SLAB_FRAME;
     this.bytes = placed;
@@ -71,6 +94,18 @@ export class Task implements Frame {
     placedIn = undefined;
     writeHeader(this.bytes, this.at, length, Kind.Task, mode, this.functionId, 0);
     if (slab !== undefined) putPlace(this.bytes, this.at, slab.offset, slab.capacity, message - HEADER);
+  }
+
+  #encodeNaming(values: unknown): number {
+    const outer = passed; // a getter among the values may hand in a task
+    passed = undefined;
+    try {
+      const length = encodeWith(values, WITH_FUNCTIONS, (state) => place(state, this.slabs));
+      this.passed = passed;
+      return length;
+    } finally {
+      passed = outer;
+    }
   }
 
   succeed(value: unknown): void {
@@ -88,7 +123,7 @@ export class Task implements Frame {
   #end(): boolean {
     if (this.settled) return false;
     this.settled = true;
-    this.fn = undefined;
+    this.fn = this.passed = undefined;
     if (this.slab !== undefined && !this.hasWorker) this.slabs.giveBack(this.slab);
     this.bytes = none;
     this.trace = undefined;

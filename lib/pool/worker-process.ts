@@ -12,7 +12,7 @@ import { ahead, COUNT, type Claims } from './claims';
 import { Channel } from './channel';
 import { Deque } from './deque';
 import { bareFrame, Kind, putNumber, slabFrame, valueFrame } from './frames';
-import { holdingAll, lastId } from './functions';
+import { holdingAll, idOf, lastId } from './functions';
 import type { AnyFunction, Task } from './task';
 import { remoteWorker } from './remote-worker';
 import { Grants, type Slabs } from './slabs';
@@ -177,11 +177,17 @@ export class WorkerProcess {
 
   /** Name the functions that it does not know yet; the pool has made sure that they have names. */
   #tell(tasks: readonly Task[]): void {
-    for (const { functionId, fn } of tasks) {
-      if (this.#told.has(functionId) || fn === undefined) continue;
-      this.#told.add(functionId);
-      this.channel.write([valueFrame(Kind.Function, functionId, describeFunction(fn))]);
+    for (const { functionId, fn, passed } of tasks) {
+      if (fn === undefined) continue;
+      this.#tellOf(functionId, fn);
+      if (passed !== undefined) for (const each of passed) this.#tellOf(idOf(each), each);
     }
+  }
+
+  #tellOf(id: number, fn: AnyFunction): void {
+    if (this.#told.has(id)) return;
+    this.#told.add(id);
+    this.channel.write([valueFrame(Kind.Function, id, describeFunction(fn))]);
   }
 
   /** Let it have slabs for its results. */

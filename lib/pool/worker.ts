@@ -76,6 +76,10 @@ class Worker {
   readonly #fd: number;
   readonly #claims: Claims;
   readonly #functions = inherited();
+  /** Modules that are being loaded by `import`, by the functions' numbers. */
+  readonly #loading = new Map<number, Promise<unknown>>();
+  /** Why a function could not be loaded. */
+  readonly #failed = new Map<number, { readonly error: unknown }>();
   readonly #slabs = new KnownSlabs();
   readonly #reader = new FrameReader();
   readonly #pid = native.getpid();
@@ -145,8 +149,12 @@ class Worker {
       const found = loadFunction(importable);
       if (typeof found === 'function') return void know(found);
       know(async (...args: never[]) => (await found)(...args));
-      found.then(know, () => {}); // told to each task
+      const loading = found
+        .then(know, (error: unknown) => this.#failed.set(id, { error })) // told to each task
+        .finally(() => this.#loading.delete(id));
+      this.#loading.set(id, loading);
     } catch (error) {
+      this.#failed.set(id, { error });
       know(() => {
         throw error;
       });
@@ -158,10 +166,8 @@ class Worker {
     this.current = { number, functionId, controller: undefined };
     let result: unknown;
     try {
-      const values = this.#arguments() as unknown[];
-      const fn = this.#functions.get(functionId) as ((...args: unknown[]) => unknown) | undefined;
-      if (fn === undefined) throw codedError(Error, 'ERR_INTERNAL', `Worker ${this.#pid} does not know the function`);
-      result = (mode as Mode) === Mode.Call ? fn(...values) : runChunk(fn, values, mode);
+      if ((mode & Mode.Functions) === 0) result = this.#call(this.#arguments(), mode, functionId);
+      else result = this.#callWithFunctions(mode & ~Mode.Functions, functionId);
     } catch (error) {
       this.#done(Kind.Thrown, packError(error));
       return;
@@ -182,11 +188,43 @@ class Worker {
     );
   }
 
+  #call(values: unknown, mode: number, functionId: number): unknown {
+    const fn = this.#functions.get(functionId) as ((...args: unknown[]) => unknown) | undefined;
+    if (fn === undefined) throw codedError(Error, 'ERR_INTERNAL', `Worker ${this.#pid} does not know the function`);
+    if ((mode as Mode) === Mode.Call) return fn(...(values as unknown[]));
+    return runChunk(fn, values as unknown[], mode);
+  }
+
+  /** Functions that are arguments have to be there before the arguments can be read. */
+  #callWithFunctions(mode: number, functionId: number): unknown {
+    if (this.#loading.size === 0) return this.#call(this.#argumentsWithFunctions(this.#bytes()), mode, functionId);
+    const bytes = Buffer.from(this.#bytes()); // frames that come meanwhile are written over them
+    return Promise.all(this.#loading.values()).then(() =>
+      this.#call(this.#argumentsWithFunctions(bytes), mode, functionId),
+    );
+  }
+
+  #argumentsWithFunctions(bytes: Uint8Array): unknown {
+    let failure: { readonly error: unknown } | undefined;
+    const values = decode(bytes, {
+      functions: (id) => {
+        failure ??= this.#failed.get(id);
+        return this.#functions.get(id);
+      },
+    });
+    if (failure !== undefined) throw failure.error;
+    return values;
+  }
+
   #arguments(): unknown {
-    const { inSlab, value, adopt } = this.#reader;
-    if (!inSlab) return decode(value, { adopt });
+    return decode(this.#bytes(), { adopt: !this.#reader.inSlab && this.#reader.adopt });
+  }
+
+  #bytes(): Uint8Array {
+    const { inSlab, value } = this.#reader;
+    if (!inSlab) return value;
     const { offset, capacity, length } = this.#reader.slab;
-    return decode(this.#slabs.at(offset, capacity).read(length));
+    return this.#slabs.at(offset, capacity).read(length);
   }
 
   #finish(result: unknown): void {

@@ -11,9 +11,10 @@ import type { Connection } from '../ipc/connection';
 import { mainGlobal } from '../main-context';
 import { finish, reportError, runToEnd } from './child-main';
 import { log, logToStderr } from './logger';
+import { ParentProcess } from './parent-process';
 import { setForkserverPreload } from './preload';
 import { useServer } from './popen-forkserver';
-import { revive, type Preparation } from './preparation';
+import { receive, revive, type Preparation, type Received } from './preparation';
 import type { Process } from './process';
 import { registry } from './registry';
 import { chooseStartMethod } from './start-method';
@@ -27,12 +28,12 @@ interface Surroundings {
 }
 
 /**
- * Become the process that is described in the next message, and run.
+ * Become the process that is described in the next two messages, and run.
  */
 export function runPrepared(control: Connection, { lifeline = false, server }: Surroundings = {}): void {
-  let preparation: Preparation;
+  let received: Received;
   try {
-    preparation = control.recvSync<Preparation>();
+    received = receive(control);
   } catch (error) {
     reportError(
       new ProcessError('What it was to run did not arrive', { code: 'ERR_NOT_PREPARED', cause: error }),
@@ -41,13 +42,14 @@ export function runPrepared(control: Connection, { lifeline = false, server }: S
     return finish(1);
   }
   if (!lifeline) control.close();
+  const { preparation } = received;
   const { name, daemon } = preparation;
   // A daemonic process has no children, and must not keep the server from ending with the creator.
   if (daemon) server?.close();
   else if (server !== undefined) useServer(server);
-  adopt(preparation);
+  adopt(preparation, lifeline ? control : undefined);
   const stopWatching = watchForSilence(name);
-  revive(preparation).then(
+  revive(received).then(
     (process) => {
       // On a turn of its own, as in a forked child.
       setImmediate(() => {
@@ -63,10 +65,12 @@ export function runPrepared(control: Connection, { lifeline = false, server }: S
   );
 }
 
-/** What is the same for all its code. */
-function adopt({ startMethod, logLevel, logsToStderr, preload, folder, argv }: Preparation): void {
+/** What is the same for all its code, that of modules being loaded included: they ask whether they are in a child. */
+function adopt(preparation: Preparation, lifeline: Connection | undefined): void {
+  const { startMethod, logLevel, logsToStderr, preload, folder, argv, parentName, parentPid } = preparation;
   const { process } = mainGlobal;
   registry.isLoading = true;
+  registry.parent = new ParentProcess(parentName, parentPid, lifeline);
   if (startMethod !== undefined) chooseStartMethod(startMethod, true);
   log.level = logLevel;
   if (logsToStderr) logToStderr();
@@ -85,7 +89,7 @@ function begin(process: Process, { argv, name }: Preparation, lifeline: Connecti
 function watchForSilence(name: string): () => void {
   const onSilence = (): void => {
     reportError(
-      new ProcessError('The module of its target did not finish loading: its top level awaits what never comes', {
+      new ProcessError('A module that it takes did not finish loading: its top level awaits what never comes', {
         code: 'ERR_NOT_IMPORTABLE',
       }),
       name,

@@ -12,7 +12,7 @@ import { isAbsolute, join } from 'node:path';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { ProcessError } from '../errors';
-import { kPrepareSend, type Connection } from '../ipc/connection';
+import type { Connection } from '../ipc/connection';
 import { Pipe } from '../ipc/pipe';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
@@ -21,15 +21,19 @@ import { runPrepared } from './bootstrap';
 import { reportError } from './child-main';
 import { startClean } from './clean-child';
 import { ForkedChild } from './popen-fork';
+import { ParentProcess } from './parent-process';
 import { MAIN } from './preload';
-import { prepare, revive, type Preparation } from './preparation';
+import { prepareSend, receive, revive } from './preparation';
 import { processClass } from './process-classes';
+import { registry } from './registry';
 
 /** The first message to a server. */
 export interface Greeting {
   readonly preload: readonly string[];
   /** The file of the creator's main module, if it has one. */
   readonly main: string | undefined;
+  /** The creator's name. */
+  readonly parentName: string;
   readonly folder: string;
   readonly argv: readonly string[];
 }
@@ -64,6 +68,10 @@ export async function serve(requests: Connection): Promise<void> {
   // A terminal's ^C is for the children, each of which does with it what it likes.
   mainGlobal.process.on('SIGINT', () => {});
   mainGlobal.process.argv.splice(2, Infinity, ...greeting.argv.slice(2));
+  // What modules ask before they start processes. One that does not is refused here as in a child: its processes would be
+  // those of the server, which nobody asked for.
+  registry.parent = new ParentProcess(greeting.parentName, native.getppid());
+  registry.isLoading = true;
   for (const module of greeting.preload) {
     try {
       await load(module, greeting);
@@ -72,6 +80,7 @@ export async function serve(requests: Connection): Promise<void> {
       return mainGlobal.process.exit(1);
     }
   }
+  registry.isLoading = false;
   await warmUp();
   requests.sendSync({} satisfies Readiness);
   for await (const request of requests) startChild(request as Request, requests);
@@ -81,8 +90,8 @@ export async function serve(requests: Connection): Promise<void> {
 /** Before the first fork: have V8 compile what each child does to find out who it is. */
 async function warmUp(): Promise<void> {
   const [reader, writer] = Pipe({ duplex: false });
-  writer[kPrepareSend](prepare(new (processClass('forkserver'))({ target: nothing }), 'forkserver'))();
-  await revive(reader.recvSync<Preparation>());
+  prepareSend(writer, new (processClass('forkserver'))({ target: nothing, args: [nothing] }), 'forkserver')();
+  await revive(receive(reader));
   writer.close();
   reader.close();
 }

@@ -11,6 +11,7 @@
  */
 import * as Module from 'node:module';
 import { ProcessError } from '../errors';
+import type { NumberFunction } from '../ipc/encoder';
 import { mainGlobal } from '../main-context';
 import { invalidType } from '../validate';
 import { esModules } from './es-modules';
@@ -149,16 +150,50 @@ function* properties(holder: object, readsAccessors: boolean): Generator<[string
 
 /** The error for a function that {@link describeFunction} does not find. */
 export function notImportable(what: string, fn: AnyFunction, method: string): ProcessError {
-  const name = fn.name === '' ? 'a function without a name' : `the function ${fn.name}`;
-  const noFile = mainGlobal.process.argv[1] === undefined || mainGlobal.process.argv[1] === '-';
-  const where = noFile ? ' Code of `node -e` and of standard input has no file: put the function into one.' : '';
+  const where = hasFile() ? '' : ' Code of `node -e` and of standard input has no file: put the function into one.';
   return new ProcessError(
-    `${what} is ${name}, which no module exports; the start method '${method}' takes functions by their module and ` +
+    `${what} is ${called(fn)}, which no module exports; the start method '${method}' takes functions by their module and ` +
       `name, since the new process has nothing of this one's memory. Export it from a file, before start() is called ` +
-      `(module.exports = { ${fn.name || 'work'} }, or export function ${fn.name || 'work'}), or use the start method 'fork', ` +
-      `which takes any function.${where}`,
+      `(${exported(fn)}), or use the start method 'fork', which takes any function.${where}`,
     { code: 'ERR_NOT_IMPORTABLE' },
   );
+}
+
+function called(fn: AnyFunction): string {
+  return fn.name === '' ? 'a function without a name' : `the function ${fn.name}`;
+}
+
+function exported(fn: AnyFunction): string {
+  const name = /^[\p{L}_$][\p{L}\d_$]*$/u.test(fn.name) ? fn.name : 'work'; // a bound function's has a space in it
+  return `module.exports = { ${name} }, or export function ${name}`;
+}
+
+function hasFile(): boolean {
+  const file = mainGlobal.process.argv[1];
+  return file !== undefined && file !== '-';
+}
+
+/**
+ * For functions inside of a message: what {@link describeFunction} finds takes the next place in `list`, which is for the
+ * receiver, and that place is its number.
+ */
+export function numberIn(list: Importable[]): NumberFunction {
+  const numbers = new Map<AnyFunction, number>();
+  return (fn) => {
+    const before = numbers.get(fn);
+    if (before !== undefined) return before;
+    const found = describeFunction(fn);
+    if (found === undefined) return reasonAgainst(fn);
+    const number = list.push(found) - 1;
+    numbers.set(fn, number);
+    return number;
+  };
+}
+
+/** For a function inside of a message that no module exports: reads on from "cannot be cloned: ". */
+export function reasonAgainst(fn: AnyFunction): string {
+  const where = hasFile() ? '' : '; code of `node -e` and of standard input has none';
+  return `${called(fn)}, which no module exports (export it from a file: ${exported(fn)}${where})`;
 }
 
 /**

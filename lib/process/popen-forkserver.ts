@@ -14,6 +14,7 @@ import { sendOrKill } from './popen-spawn';
 import { preloadedModules } from './preload';
 import { prepareSend } from './preparation';
 import { kKeepsLoopAlive } from './process';
+import { registry } from './registry';
 
 /** poll(2), as the addon has it. */
 const READABLE = 1;
@@ -36,7 +37,13 @@ function server(): Connection {
   const [ours, theirs] = Pipe();
   const main = mainFile();
   const { process } = mainGlobal;
-  const greeting: Greeting = { preload: preloadedModules(), main, folder: process.cwd(), argv: process.argv };
+  const greeting: Greeting = {
+    preload: preloadedModules(),
+    main,
+    parentName: registry.current?.name ?? '',
+    folder: process.cwd(),
+    argv: process.argv,
+  };
   try {
     const child = new ForkedChild(startNode('forkserver', theirs.fileno()), false, () => {
       if (requests === ours) forgetServer();

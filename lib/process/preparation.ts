@@ -1,11 +1,15 @@
 /**
- * What a process that is not a copy of its creator gets from it: who it is, what to run, on what. One message, complete or
- * refused before anything is started.
+ * What a process that is not a copy of its creator gets from it: who it is, what to run, on what. Complete or refused before
+ * anything is started. Two messages, since functions are among what it runs on, and a function of an ES module is there only
+ * some turns after its module was asked for:
+ *
+ *     preparation   who it is; module and name of its class, its target, and the functions that the next message refers to
+ *     belongings    arguments and fields: received with the first, read when those modules are loaded
  */
 import { DataCloneError, ProcessError } from '../errors';
 import { mainGlobal } from '../main-context';
-import { kPrepareSend, type Connection } from '../ipc/connection';
-import { describeFunction, loadFunction, notImportable, type Importable } from './importable';
+import { kPrepareSend, kReceiveUnread, type Connection, type Unread } from '../ipc/connection';
+import { describeFunction, loadFunction, notImportable, numberIn, type Importable } from './importable';
 import { log, logsToStderr } from './logger';
 import type { StartMethod } from './popen';
 import { Process, ProcessState } from './process';
@@ -14,17 +18,17 @@ import { registry } from './registry';
 import { chosenStartMethod } from './start-method';
 import { preloadedModules } from './preload';
 
-/** The message. */
-export interface Preparation extends Omit<ProcessState, 'target'> {
+/** The first message. */
+export interface Preparation extends Omit<ProcessState, 'target' | 'args' | 'kwargs'> {
   /** The default start method of the creator, if it was chosen. */
   readonly startMethod: StartMethod | undefined;
   /** That of the object's class. */
   readonly classMethod: StartMethod | undefined;
   /** The class of the object, if it is one of the user's. */
   readonly Class: Importable | undefined;
-  /** Properties of the object. */
-  readonly fields: Record<string, unknown>;
   readonly target: Importable | undefined;
+  /** The functions among its belongings, by their numbers there. */
+  readonly functions: readonly Importable[];
   readonly argv: readonly string[];
   readonly folder: string;
   readonly logLevel: number;
@@ -32,18 +36,29 @@ export interface Preparation extends Omit<ProcessState, 'target'> {
   readonly preload: readonly string[];
 }
 
+/** The second. */
+interface Belongings extends Pick<ProcessState, 'args' | 'kwargs'> {
+  /** Properties of the object. */
+  readonly fields: Record<string, unknown>;
+}
+
+/** Both, as they have come. */
+export interface Received {
+  readonly preparation: Preparation;
+  readonly belongings: Unread;
+}
+
 /** Describe a process that is about to be started. */
-export function prepare(process: Process, method: StartMethod): Preparation {
-  const { target, ...state } = process.state();
+function prepare(process: Process, method: StartMethod): [Omit<Preparation, 'functions'>, Belongings] {
+  const { target, args, kwargs, ...state } = process.state();
   const Class = process.constructor as typeof Process;
   const { startMethod: classMethod } = Class;
   const isOurs = Class === Process || Class === processClass(classMethod);
-  return {
+  const preparation = {
     ...state,
     startMethod: chosenStartMethod(),
     classMethod,
     Class: isOurs ? undefined : importable(Class, `The class of ${state.name}`, method),
-    fields: { ...process },
     target: target === undefined ? undefined : importable(target, `The target of ${state.name}`, method),
     argv: mainGlobal.process.argv,
     folder: mainGlobal.process.cwd(),
@@ -51,6 +66,7 @@ export function prepare(process: Process, method: StartMethod): Preparation {
     logsToStderr: logsToStderr(),
     preload: preloadedModules(),
   };
+  return [preparation, { args, kwargs, fields: { ...process } }];
 }
 
 function importable(fn: object, what: string, method: StartMethod): Importable {
@@ -60,22 +76,28 @@ function importable(fn: object, what: string, method: StartMethod): Importable {
 }
 
 /**
- * Make the message for a process, to be sent by the call that is given back.
+ * Make the messages for a process, to be sent by the call that is given back.
  *
  * @throws `ERR_NOT_IMPORTABLE` target or class; {@link DataCloneError} an argument or a field; `ERR_PROCESS_BOOTSTRAPPING`.
  */
 export function prepareSend(connection: Connection, process: Process, method: StartMethod): () => void {
   if (registry.isLoading) {
     throw new ProcessError(
-      `A process was started by start method '${method}' while its parent, itself such a process, was still loading the ` +
-        'module of its target: the module starts processes whenever it is loaded. Have it do so in the main program ' +
-        'only: if (parentProcess() === null) { ... }, or if (require.main === module) { ... }',
+      `A process was started by start method '${method}' by one that is itself such a process, or a fork server, and still ` +
+        'loads modules: one of these starts processes whenever it is loaded. Have it do so in the main program only: ' +
+        'if (parentProcess() === null) { ... }, or if (require.main === module) { ... }',
       { code: 'ERR_PROCESS_BOOTSTRAPPING' },
     );
   }
-  const preparation = prepare(process, method);
+  const [preparation, belongings] = prepare(process, method);
+  const functions: Importable[] = [];
   try {
-    return connection[kPrepareSend](preparation);
+    const sendBelongings = connection[kPrepareSend](belongings, numberIn(functions));
+    const sendPreparation = connection[kPrepareSend]({ ...preparation, functions } satisfies Preparation);
+    return () => {
+      sendPreparation();
+      sendBelongings();
+    };
   } catch (error) {
     if (!(error instanceof DataCloneError)) throw error;
     throw new DataCloneError(
@@ -86,12 +108,22 @@ export function prepareSend(connection: Connection, process: Process, method: St
   }
 }
 
-/** In the new process: the object that describes itself, its module loaded if that is what it takes. */
-export async function revive({ Class, target, fields, ...rest }: Preparation): Promise<Process> {
+/** In the new process: take both messages. Nothing is loaded yet. */
+export function receive(connection: Connection): Received {
+  const preparation = connection.recvSync<Preparation>();
+  return { preparation, belongings: connection[kReceiveUnread]() };
+}
+
+/** In the new process: the object that describes itself, the modules loaded that it takes. */
+export async function revive({ preparation, belongings }: Received): Promise<Process> {
+  const { Class, target, functions, ...rest } = preparation;
   const ProcessClass =
     Class === undefined ? processClass(rest.classMethod) : ((await loadFunction(Class)) as unknown as typeof Process);
   const run = target === undefined ? undefined : await loadFunction(target);
-  const state = new ProcessState({ ...rest, target: run });
+  const loaded: unknown[] = [];
+  for (const each of functions) loaded.push(await loadFunction(each));
+  const { args, kwargs, fields } = belongings((number) => loaded[number]) as Belongings;
+  const state = new ProcessState({ ...rest, args, kwargs, target: run });
   // The class's own constructor does not run: its work was done in the creator, and came as fields.
   const process: Process = Reflect.construct<[ProcessState], Process>(Process, [state], ProcessClass);
   return Object.assign(process, fields);

@@ -43,7 +43,7 @@ export interface ProcessOptions<Args extends readonly unknown[] = readonly unkno
   readonly target?: ((...args: Args) => unknown) | null | undefined;
   /**
    * Its arguments. By 'fork' nothing is copied or serialised, and sockets and servers among them stay open in the child; by
-   * 'spawn' and 'forkserver' they are sent. Default: none.
+   * 'spawn' and 'forkserver' they are sent, functions and classes as the exports that they are. Default: none.
    */
   readonly args?: Iterable<unknown> | null | undefined;
   /** A last argument: an object, for options by name. Default: no such argument. */
@@ -128,7 +128,7 @@ export class Process implements AsyncDisposable {
    * @throws `ERR_PROCESS_STARTED` it was started before; `ERR_PROCESS_NOT_CREATOR` another process made this object;
    * `ERR_PROCESS_DAEMONIC` this process is daemonic and may have no children; `ERR_PROCESS_EXITING` in an `'exit'` listener.
    * @throws By 'spawn' and 'forkserver': `ERR_NOT_IMPORTABLE` target or class is not exported; `ERR_DATA_CLONE` an argument cannot
-   * be sent; `ERR_PROCESS_BOOTSTRAPPING` a module starts it whenever it is loaded; `ERR_FORKSERVER_PRELOAD`. Nothing is started then.
+   * be sent, such as a function that is not exported; `ERR_PROCESS_BOOTSTRAPPING` a module starts it whenever it is loaded; `ERR_FORKSERVER_PRELOAD`. Nothing is started then.
    * @throws What `fork()` throws.
    */
   start(): void {

@@ -1,4 +1,7 @@
 /** `Pool` whose workers are no forks of the main process: functions by module and name. */
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { methodProgram } from '../helpers/method-program';
 
 describe.each(['forkserver', 'spawn'] as const)('%s', (method) => {
@@ -58,6 +61,69 @@ describe.each(['forkserver', 'spawn'] as const)('%s', (method) => {
     );
     const refused = 'ERR_NOT_IMPORTABLE';
     expect(run.reports).toEqual([['WorkerDiedError', true, 'SIGKILL', true], refused, refused]);
+  });
+
+  test('functions among the arguments of tasks and of the initializer: CommonJS and ES modules', async () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'realfork-pool-')));
+    writeFileSync(
+      join(folder, 'tools.mjs'),
+      'await null; export const thrice = (x) => x * 3; export default class Box {}',
+    );
+    writeFileSync(join(folder, 'tools.cjs'), 'exports.twice = (x) => x * 2;');
+    writeFileSync(
+      join(folder, 'here.mjs'),
+      "if (process.env.MAIN !== String(process.pid)) throw new RangeError('not here'); export const fn = () => {};",
+    );
+    try {
+      const run = await methodProgram(
+        method,
+        () => ({
+          init: (fns: ((x: number) => number)[]) =>
+            void Object.assign(globalThis, { fromInit: fns.map((fn) => fn(5)), initFns: fns }),
+          initialized: () => (globalThis as { fromInit?: number[] }).fromInit,
+          apply: (fn: (x: number) => number, { then }: { then: (x: number) => number }, long: Buffer) =>
+            then(fn(long.length)),
+          compose: (fns: ((x: number) => number)[]) => fns.reduce((x, fn) => fn(x), 1),
+          isSame: (fn: unknown) => (globalThis as { initFns?: unknown[] }).initFns?.includes(fn),
+        }),
+        async (rf, t, { init, initialized, apply, compose, isSame }) => {
+          process.env['MAIN'] = String(process.pid);
+          const load = (name: string) =>
+            import(t.args[0] + name) as Promise<Record<'thrice' | 'default' | 'fn', (x: number) => number>>;
+          const { thrice, default: Box } = await load('/tools.mjs');
+          const { twice } = require(t.args[0] + '/tools.cjs');
+          const { fn } = await load('/here.mjs');
+          const first = new t.mp.Pool(1);
+          // No worker knows any of them yet.
+          t.report([await first.run(apply, thrice, { then: twice }, Buffer.alloc(10)), await first.run(compose, [])]);
+          await first.terminate();
+          const pool = new t.mp.Pool(2, { initializer: init, initargs: [[twice, thrice]] });
+          t.report([await pool.run(initialized), await pool.run(isSame, thrice), await pool.run(isSame, Box)]);
+          // Long arguments have a memory of their own.
+          t.report(await pool.run(apply, thrice, { then: Math.sqrt }, Buffer.alloc(3_000_000)));
+          t.report(await pool.map(compose, [[twice], [thrice, twice], [], [thrice, thrice]], { chunkSize: 3 }));
+          t.report(await pool.starmap(apply, [[twice, { then: thrice }, Buffer.alloc(1)]]));
+          const refused = await pool.run(compose, [twice, (x: number) => x]).catch((e: unknown) => e);
+          t.report([(refused as { code: string }).code, String((refused as Error).message).split(' (')[0]]);
+          const failed = await pool.run(isSame, fn).catch((e: unknown) => e);
+          t.report([failed instanceof RangeError, (failed as Error).message, await pool.run(isSame, twice)]);
+          await pool.terminate();
+          await pool.join();
+        },
+        { args: [folder] },
+      );
+      expect(run.reports).toEqual([
+        [60, 1],
+        [[10, 15], true, false],
+        3000,
+        [2, 6, 1, 9],
+        [6],
+        ['ERR_DATA_CLONE', 'value[0][1] cannot be cloned: a function without a name, which no module exports'],
+        [true, 'not here', true],
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test('workers that compute end with a main process that is killed', async () => {

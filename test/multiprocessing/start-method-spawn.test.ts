@@ -85,6 +85,32 @@ describe.each(fresh)('%s', (method) => {
     expect(run.stderr).toContain('require.main === module');
   });
 
+  test.each(['cjs', 'mjs'])('parentProcess() as a guard of a main module that is .%s', async (extension) => {
+    const file = join(folder, `main.${extension}`);
+    const [load, exported] =
+      extension === 'cjs'
+        ? [`const mp = require(${mp});`, 'const work = exports.work =']
+        : [`import mp from ${mp};`, 'export const work ='];
+    writeFileSync(
+      file,
+      `${load}
+       ${exported} () => console.log('work', mp.parentProcess().name);
+       const parent = mp.parentProcess();
+       if (parent === null) {
+         const { Process } = mp.getContext('${method}');
+         mp.setForkserverPreload(process.argv.slice(2));
+         const child = new Process({ target: work });
+         child.start();
+         child.joinSync();
+         console.log('exit', child.exitCode);
+       } else console.log('loaded', parent.name, parent.pid === process.ppid || parent.isAlive());`,
+    );
+    const output = 'loaded MainProcess true\nwork MainProcess\nexit 0\n';
+    expect(await runNode([file])).toMatchObject({ stderr: '', output });
+    // Loaded by the server, and not again by its child.
+    expect(await runNode([file, '__main__'])).toMatchObject({ stderr: '', output });
+  });
+
   test('what cannot be sent is named, and nothing is started', async () => {
     const run = await methodProgram(
       method,
@@ -341,6 +367,25 @@ describe('forkserver', () => {
     expect(first).toEqual([null, expect.any(Number), main]);
     expect(second).toEqual(first);
     expect(first[1]).not.toBe(main);
+  });
+
+  test('a main module without a guard, preloaded: the server starts nothing, and each start says why', async () => {
+    const file = join(folder, 'main.cjs');
+    writeFileSync(
+      file,
+      `console.log('loaded');
+       const mp = require(${mp});
+       exports.work = () => console.log('never');
+       mp.setForkserverPreload(['__main__']);
+       const child = new (mp.getContext('forkserver').Process)({ target: exports.work });
+       try { child.start(); }
+       catch (error) {
+         if (mp.parentProcess() !== null) throw error;
+         console.log(error.code, error.cause.code);
+       }`,
+    );
+    const output = 'loaded\nloaded\nERR_FORKSERVER_PRELOAD ERR_PROCESS_BOOTSTRAPPING\n';
+    expect(await runNode([file])).toMatchObject({ stderr: '', output });
   });
 
   test('a preload that fails is an error of each start', async () => {

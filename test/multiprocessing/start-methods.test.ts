@@ -1,4 +1,4 @@
-/** Sections P, Q and Y of the acceptance under every start method: the cases once, run for each. */
+/** Section P of the acceptance under every start method: the cases once, run for each. P24: start-method-arguments.test.ts. */
 import { methodProgram, startMethods } from '../helpers/method-program';
 
 describe.each(startMethods)('%s', (method) => {
@@ -54,6 +54,51 @@ describe.each(startMethods)('%s', (method) => {
     expect(parent).toEqual({ parent: 'MainProcess', alive: true, ppid: before.main, method });
     expect(running).toEqual({ state: [true, null, true], pid: true });
     expect(after).toEqual({ state: [false, 0, false] });
+  });
+
+  test('P02 the main process knows itself, and a child its parent, two generations deep', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        child(depth: number) {
+          const { currentProcess, parentProcess, Process } = t.mp;
+          const [me, parent] = [currentProcess(), parentProcess()];
+          t.report({
+            me: [me.name, me.pid === process.pid, me.isAlive(), me.exitCode, me.daemon],
+            parent: [parent?.name, parent?.pid, parent?.isAlive()],
+            pid: process.pid,
+          });
+          if (depth === 0) return;
+          const grandchild = new Process({ target: module.exports.child, args: [depth - 1], daemon: true });
+          grandchild.start();
+          grandchild.joinSync();
+        },
+      }),
+      async (rf, t, { child }) => {
+        const { Process, currentProcess, parentProcess } = t.mp;
+        const main = currentProcess();
+        t.report([main.isAlive(), main.daemon, main.pid === process.pid, main.exitCode, main.name, parentProcess()]);
+        const first = new Process({ target: child, args: [1], name: 'First' });
+        first.start();
+        const { pid } = first;
+        await first.join();
+        t.report([process.pid, pid, first.exitCode]);
+      },
+    );
+    const [main, first, second, [mainPid, firstPid, exitCode]] = run.reports;
+    expect(main).toEqual([true, false, true, null, 'MainProcess', null]);
+    expect(first).toEqual({
+      me: ['First', true, true, null, false],
+      parent: ['MainProcess', mainPid, true],
+      pid: firstPid,
+    });
+    expect(second).toEqual({
+      me: [expect.stringMatching(/^(Fork|ForkServer|Spawn)?Process-1:1$/), true, true, null, true],
+      parent: ['First', firstPid, true],
+      pid: expect.any(Number),
+    });
+    expect(new Set([mainPid, firstPid, second.pid]).size).toBe(3);
+    expect(exitCode).toBe(0);
   });
 
   test('P04 P18 a daemonic process has no children, and a child may not use its parent objects', async () => {
@@ -295,189 +340,4 @@ describe.each(startMethods)('%s', (method) => {
       expect(run.stderr.match(/Process Unlucky/g)).toHaveLength(1);
     },
   );
-
-  test('Q01 Q02 Q06 a queue of 6: full, empty, and agreed on by both processes', async () => {
-    const run = await methodProgram(
-      method,
-      (rf, t) => ({
-        take(queue: InstanceType<typeof t.mp.Queue>, start: { waitSync(): void }, done: { set(): void }) {
-          start.waitSync();
-          t.report([queue.qsize(), queue.empty(), queue.full()]);
-          for (let i = 1; i <= 6; i++) if (queue.getSync() !== i) t.report('out of order');
-          t.report([queue.qsize(), queue.empty(), queue.full()]);
-          done.set();
-        },
-      }),
-      async (rf, t, { take }) => {
-        const queue = new t.mp.Queue<number>(6);
-        const [start, done] = [new t.mp.Event(), new t.mp.Event()];
-        const name = (call: () => unknown) => {
-          try {
-            call();
-          } catch (error) {
-            return (error as Error).name;
-          }
-          return 'none';
-        };
-        const child = new t.mp.Process({ target: take, args: [queue, start, done] });
-        child.start();
-        t.report(name(() => queue.getNowait()));
-        for (let i = 1; i <= 6; i++) queue.putSync(i);
-        t.report([name(() => queue.putNowait(7)), name(() => queue.putSync(7, true, 50))]);
-        start.set();
-        done.waitSync();
-        t.report([queue.qsize(), queue.empty()]);
-        await child.join();
-        queue.close();
-        t.report(name(() => queue.putSync(1)) === 'none');
-      },
-    );
-    const [empty, full, before, after, here, closed] = run.reports;
-    expect([empty, full, before, after, here, closed]).toEqual([
-      'Empty',
-      ['Full', 'Full'],
-      [6, false, true],
-      [0, true, false],
-      [0, true],
-      false,
-    ]);
-  });
-
-  test('Q04 Q09 tasks of several workers, each item once, and join() when all are done', async () => {
-    const run = await methodProgram(
-      method,
-      (_rf, _t) => ({
-        work(
-          tasks: InstanceType<typeof _t.mp.JoinableQueue<number | null>>,
-          results: { putSync(value: number): void },
-        ) {
-          for (;;) {
-            const task = tasks.getSync();
-            if (task !== null) results.putSync(task * 2);
-            tasks.taskDone();
-            if (task === null) return;
-          }
-        },
-      }),
-      async (rf, t, { work }) => {
-        const tasks = new t.mp.JoinableQueue<number | null>();
-        const results = new t.mp.SimpleQueue<number>();
-        const workers = [1, 2].map(() => new t.mp.Process({ target: work, args: [tasks, results] }));
-        for (const worker of workers) worker.start();
-        const count = 2000;
-        for (let i = 0; i < count; i++) tasks.putSync(i);
-        const seen = new Set<number>();
-        for (let i = 0; i < count; i++) seen.add(results.getSync());
-        await tasks.join();
-        t.report([seen.size, [...seen].reduce((a, b) => a + b, 0)]);
-        for (const _worker of workers) tasks.putSync(null);
-        for (const worker of workers) await worker.join();
-        t.report(workers.map(({ exitCode }) => exitCode));
-      },
-    );
-    expect(run.reports).toEqual([
-      [2000, 1999 * 2000],
-      [0, 0],
-    ]);
-  });
-
-  test('Y01 Y02 Y04 locks exclude, an RLock is its holder own, counters lose nothing', async () => {
-    const run = await methodProgram(
-      method,
-      (rf, t) => ({
-        count(value: InstanceType<typeof t.mp.SharedValue>, lock: InstanceType<typeof t.mp.Lock>) {
-          for (let i = 0; i < 1000; i++) lock.withSync(() => (value.value = (value.value as number) + 1));
-        },
-        look(lock: InstanceType<typeof t.mp.Lock>, rlock: InstanceType<typeof t.mp.RLock>) {
-          let code = 'none';
-          try {
-            rlock.release();
-          } catch (error) {
-            code = (error as { code: string }).code;
-          }
-          t.report([lock.acquireSync(false), rlock.acquireSync(false), code]);
-          lock.release(); // a Lock may be released by who does not hold it
-        },
-        die(lock: InstanceType<typeof t.mp.Lock>) {
-          lock.acquireSync();
-          process.kill(process.pid, 'SIGKILL');
-        },
-      }),
-      async (rf, t, { count, look, die }) => {
-        const { Process, Lock, RLock, SharedValue } = t.mp;
-        const value = new SharedValue('i32', 0);
-        const lock = new Lock();
-        const children = [1, 2].map(() => new Process({ target: count, args: [value, lock] }));
-        for (const child of children) child.start();
-        for (const child of children) await child.join();
-        t.report(value.value);
-        const rlock = new RLock();
-        rlock.acquireSync();
-        lock.acquireSync();
-        const looker = new Process({ target: look, args: [lock, rlock] });
-        looker.start();
-        await looker.join();
-        t.report([looker.exitCode, lock.acquireSync(false)]);
-        lock.release();
-        const victim = new Process({ target: die, args: [lock] });
-        victim.start();
-        await victim.join();
-        t.report([victim.exitCode, lock.acquireSync(true, 5000), lock.recovered?.name]);
-      },
-    );
-    expect(run.reports).toEqual([
-      2000,
-      [false, false, expect.stringMatching(/^ERR_/)],
-      [0, true],
-      [-9, true, 'OwnerDiedError'],
-    ]);
-  });
-
-  test('Y03 Y06 Y10 Y12 semaphore, condition, event and barrier between processes', async () => {
-    const run = await methodProgram(
-      method,
-      (_rf, _t) => ({
-        party(
-          barrier: InstanceType<typeof _t.mp.Barrier>,
-          condition: InstanceType<typeof _t.mp.Condition>,
-          sleeping: InstanceType<typeof _t.mp.Semaphore>,
-          woken: InstanceType<typeof _t.mp.Semaphore>,
-          queue: { putSync(value: number): void },
-        ) {
-          for (let round = 0; round < 3; round++) queue.putSync(barrier.waitSync());
-          condition.acquireSync();
-          sleeping.release();
-          condition.waitSync(10_000);
-          woken.release();
-          condition.release();
-        },
-      }),
-      async (rf, t, { party }) => {
-        const { Process, Barrier, Condition, Semaphore, Queue } = t.mp;
-        const barrier = new Barrier(3);
-        const condition = new Condition();
-        const [sleeping, woken] = [new Semaphore(0), new Semaphore(0)];
-        const queue = new Queue<number>();
-        const args = [barrier, condition, sleeping, woken, queue];
-        const children = [1, 2].map(() => new Process({ target: party, args }));
-        for (const child of children) child.start();
-        const places = [];
-        for (let round = 0; round < 3; round++) {
-          const own = await barrier.wait();
-          places.push([own, await queue.get(), await queue.get()].sort());
-        }
-        t.report(places);
-        sleeping.acquireSync();
-        sleeping.acquireSync();
-        condition.withSync(() => condition.notify());
-        t.report([woken.acquireSync(true, 5000), woken.acquireSync(true, 50)]);
-        condition.withSync(() => condition.notifyAll());
-        t.report(woken.acquireSync(true, 5000));
-        for (const child of children) await child.join();
-        t.report(children.map(({ exitCode }) => exitCode));
-      },
-    );
-    const lockstep = [0, 1, 2];
-    expect(run.reports).toEqual([[lockstep, lockstep, lockstep], [true, false], true, [0, 0]]);
-  });
 });

@@ -453,3 +453,48 @@ describe('hostile bytes', () => {
     expect(after.heapTotal + after.external - before.heapTotal - before.external).toBeLessThan(64 * 2 ** 20);
   });
 });
+
+describe('functions that both sides have agreed on', () => {
+  const known = [Math.max, class Known {}, () => 1];
+  const functions = (fn: (...args: never[]) => unknown) =>
+    known.includes(fn as never) ? known.indexOf(fn as never) : `${fn.name} is not known`;
+  const through = (value: unknown) =>
+    decode(Uint8Array.from(encode(value, { functions }).bytes), { functions: (number) => known[number] });
+
+  test('go by their numbers, wherever they stand', () => {
+    const [max, Known, arrow] = known;
+    const value = { list: [max, Known, max], map: new Map<unknown, unknown>([[arrow, max]]), set: new Set([Known]) };
+    expect(through(value)).toEqual(value);
+    expect(through(max)).toBe(max);
+    expect(shown(through(Object.assign(new Error('x'), { cause: max, fn: arrow, other() {} })))).not.toContain('other');
+  });
+
+  test('others are refused with the reason that is given', () => {
+    expect(() => encode({ a: [() => 2, Math.min] }, { functions })).toThrow('value.a[0] cannot be cloned: ');
+    expect(() => encode([Math.min], { functions })).toThrow('value[0] cannot be cloned: min is not known');
+  });
+
+  test('a reader who expects none takes none, and none that was not announced', () => {
+    const bytes = Uint8Array.from(encode([known[1]], { functions }).bytes);
+    expect(() => decode(bytes)).toThrow(InvalidMessageError);
+    expect(() => decode(bytes, { functions: () => undefined })).toThrow(InvalidMessageError);
+    expect(roundTrip([1])).toEqual([1]);
+  });
+
+  test('a message made while another is being made has not got its functions', () => {
+    let inner: unknown;
+    const value = {
+      get nested() {
+        try {
+          encode(Math.max);
+        } catch (error) {
+          inner = error;
+        }
+        return 1;
+      },
+      after: Math.max,
+    };
+    expect(through(value)).toEqual({ nested: 1, after: Math.max });
+    expect(inner).toBeInstanceOf(DataCloneError);
+  });
+});
