@@ -16,8 +16,40 @@ const SECONDS = 0.5;
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
+const CLOSURES = 'closures';
+
+/** A closure written anew for every call, which only a worker forked after that can know: calls per second. */
+async function closures() {
+  const { Pool } = await import('realfork/multiprocessing');
+  const pool = new Pool(2);
+  const rate = async (calls, work) => {
+    const figures = [];
+    const end = now() + SECONDS * 4000;
+    while (figures.length < ROUNDS || now() < end) {
+      const start = now();
+      await work(calls);
+      figures.push((calls * 1000) / (now() - start));
+    }
+    return median(figures);
+  };
+  const call = async (i) => {
+    if ((await pool.run(() => i)) !== i) throw new Error('a wrong result');
+  };
+  const inTurn = async (calls) => {
+    for (let i = 0; i < calls; i++) await call(i);
+  };
+  await inTurn(20);
+  const result = {
+    after: await rate(50, inTurn),
+    together: await rate(50, (calls) => Promise.all(Array.from({ length: calls }, (_, i) => call(i)))),
+  };
+  await pool.terminate();
+  return result;
+}
+
 /** One peer, in a process of its own: tasks per second, and milliseconds to the first result. */
 export async function run({ name }) {
+  if (name === CLOSURES) return closures();
   const { pools } = await import('./peers/pools.mjs');
   const { make, call, map, end } = await pools[name]();
   const first = [];
@@ -110,7 +142,8 @@ export async function main({ rounds = 3 } = {}) {
   const npm = folder === undefined ? [] : Object.keys(pools).filter((name) => name !== OURS);
   const peers = Object.fromEntries([OURS, ...npm].map((name) => [name, () => measured(import.meta.url, { name })]));
   peers[PYTHON] = async () => python(theirs, TASKS, BUFFERS, ROUNDS, SECONDS);
-  const results = await inTurns(peers, rounds);
+  peers[CLOSURES] = () => measured(import.meta.url, { name: CLOSURES });
+  const { [CLOSURES]: anew, ...results } = await inTurns(peers, rounds);
   const figures = Object.entries(results).map(([name, all]) => {
     const middle = (key) => (all[0][key] === null ? undefined : median(all.map((result) => result[key])));
     return { name, oneByOne: middle('oneByOne'), map: middle('map'), large: middle('large'), first: middle('first') };
@@ -145,5 +178,12 @@ export async function main({ rounds = 3 } = {}) {
     'to the first result, ms': `${(best.first / ours.first).toFixed(1)} x sooner (Node)`,
   });
   table(`Pools, Node ${process.version}, median of ${rounds}`, rows);
+  table('A closure written anew for every call: a fork each, or one for those handed in together', [
+    {
+      'pool of 2 workers': OURS,
+      'one after the other, calls/s': cell(median(anew.map(({ after }) => after))),
+      '50 handed in together, calls/s': cell(median(anew.map(({ together }) => together))),
+    },
+  ]);
   return rows;
 }
