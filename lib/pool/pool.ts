@@ -33,7 +33,7 @@ export interface PoolOptions {
   readonly initargs?: Iterable<unknown> | undefined;
   /** Tasks after which a worker is replaced; a chunk counts as one. Default: never. */
   readonly maxTasksPerChild?: number | null | undefined;
-  /** How workers are started; by 'spawn' and 'forkserver' functions have to be exported, and can be arguments. Default: as set by `setStartMethod()`. */
+  /** How workers are started; by 'spawn' and 'forkserver' functions have to be exported. Default: as set by `setStartMethod()`. */
   readonly context?: StartMethod | Context | undefined;
   /**
    * Milliseconds that a worker has to come to its end when its task was aborted or has timed out, or the pool was
@@ -251,7 +251,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     let task: Task;
     try {
       this.#checkFunction(fn, 'The function of the task');
-      task = new Task(fn, mode, values, receiver, this.#scheduler.slabs, this.#method !== 'fork');
+      task = new Task(fn, mode, values, receiver, this.#scheduler.slabs);
     } catch (error) {
       receiver.onError(error); // arguments that cannot be sent
       if (!more) this.#scheduler.giveOut();

@@ -213,7 +213,7 @@ export class Scheduler implements WorkerListener {
     const idle = this.#idle;
     for (let i = idle.length - 1; i >= 0; i--) {
       const worker = idle[i] as WorkerProcess;
-      if (!worker.knowsFunctionOf(task)) continue;
+      if (!worker.knowsFunctionsOf(task)) continue;
       idle.splice(i, 1);
       return worker;
     }
@@ -235,7 +235,7 @@ export class Scheduler implements WorkerListener {
     const tasks: Task[] = [];
     while (tasks.length < most) {
       const task = this.#front();
-      if (task === undefined || !worker.knowsFunctionOf(task)) break;
+      if (task === undefined || !worker.knowsFunctionsOf(task)) break;
       tasks.push(task);
       this.#queue.shift();
     }

@@ -24,14 +24,13 @@ export interface Receiver {
 /** Buffers from this size on are not copied twice. */
 const CUT_FROM = 16 * 1024;
 
-const ENCODING = { headroom: HEADER, cutFrom: CUT_FROM };
-
 /** The functions among the arguments that are being encoded. */
 let passed: AnyFunction[] | undefined;
 
-/** For workers that are told of functions by module and name: those among the arguments have numbers as that of the task has. */
-const WITH_FUNCTIONS = {
-  ...ENCODING,
+/** Exported functions may be among the arguments, by numbers as that of the task has. */
+const ENCODING = {
+  headroom: HEADER,
+  cutFrom: CUT_FROM,
   functions(fn: AnyFunction): number | string {
     if (describeFunction(fn) === undefined) return reasonAgainst(fn);
     (passed ??= []).push(fn);
@@ -46,8 +45,10 @@ export class Task implements Frame {
   readonly name: string;
   /** The function itself, so that it is not collected before a worker has got it. */
   fn: AnyFunction | undefined;
-  /** The same for those among the arguments. */
+  /** The same for functions among the arguments. */
   passed: readonly AnyFunction[] | undefined;
+  /** The highest number among all of them. */
+  readonly newestId: number;
   /** The frame, to be sent as it is, is a part of this; kept until the answer, for another worker if this one dies. */
   bytes: Uint8Array;
   readonly at: number;
@@ -66,25 +67,24 @@ export class Task implements Frame {
   /** Holds the stack of the call that handed it in. */
   trace: { readonly stack?: string } | undefined;
 
-  /**
-   * @param namesFunctions - Whether workers are told of functions by module and name, and can have them as arguments.
-   * @throws DataCloneError when the arguments cannot be sent.
-   */
+  /** @throws DataCloneError when the arguments cannot be sent. */
   constructor(
     fn: AnyFunction,
     mode: number,
     values: unknown,
     readonly receiver: Receiver,
     private readonly slabs: Slabs,
-    namesFunctions: boolean,
   ) {
     this.fn = fn;
     this.functionId = idOf(fn);
     this.name = fn.name === '' ? 'an anonymous function' : `${fn.name}()`;
-    const message = namesFunctions
-      ? this.#encodeNaming(values)
-      : encodeWith(values, ENCODING, (state) => place(state, slabs));
-    if (this.passed !== undefined) mode |= Mode.Functions;
+    const message = this.#encode(values);
+    let newestId = this.functionId;
+    if (this.passed !== undefined) {
+      mode |= Mode.Functions;
+      newestId = this.passed.reduce((newest, each) => Math.max(newest, idOf(each)), newestId);
+    }
+    this.newestId = newestId;
     const slab = (this.slab = placedIn);
     const length = slab === undefined ? message : SLAB_FRAME;
     this.bytes = placed;
@@ -96,11 +96,11 @@ export class Task implements Frame {
     if (slab !== undefined) putPlace(this.bytes, this.at, slab.offset, slab.capacity, message - HEADER);
   }
 
-  #encodeNaming(values: unknown): number {
+  #encode(values: unknown): number {
     const outer = passed; // a getter among the values may hand in a task
     passed = undefined;
     try {
-      const length = encodeWith(values, WITH_FUNCTIONS, (state) => place(state, this.slabs));
+      const length = encodeWith(values, ENCODING, (state) => place(state, this.slabs));
       this.passed = passed;
       return length;
     } finally {

@@ -156,8 +156,8 @@ export class WorkerProcess {
     return this.sent.peek()?.task;
   }
 
-  knowsFunctionOf(task: Task): boolean {
-    return task.functionId <= this.knows;
+  knowsFunctionsOf(task: Task): boolean {
+    return task.newestId <= this.knows;
   }
 
   /** Send tasks; they are noted as sent whatever becomes of them. */

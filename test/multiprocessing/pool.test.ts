@@ -516,3 +516,24 @@ test('a pool of a context; another start method than fork is refused by name', a
     'ERR_OUT_OF_RANGE',
   ]);
 });
+
+test('exported functions and classes are arguments of tasks; a closure among them is refused', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const path = require('node:path') as typeof import('node:path');
+    const pool = new t.mp.Pool(1);
+    const apply = (fn: (text: string) => string, { then }: { then: (text: string) => string }) => then(fn('/a/b.js'));
+    t.report(await pool.run(apply, path.basename, { then: path.extname }));
+    // Not known to the worker that there is: it is renewed.
+    t.report(await pool.run(apply, path.dirname, { then: path.basename }));
+    t.report(await pool.map((fn: unknown) => fn === URL, [URL, path.join]));
+    const refused = await pool.run(apply, (text: string) => text, { then: path.extname }).catch((e: unknown) => e);
+    t.report([(refused as { code: string }).code, String((refused as Error).message).split(' (')[0]]);
+    await pool.terminate();
+  });
+  expect(run.reports).toEqual([
+    '.js',
+    'a',
+    [true, false],
+    ['ERR_DATA_CLONE', 'value[0] cannot be cloned: a function without a name, which no module exports'],
+  ]);
+});
