@@ -107,6 +107,56 @@ describe.each(forms)('%s form', (form) => {
     expect(run.reports[1].slice(0, 2)).toEqual([true, null]);
   });
 
+  test('Y02 a Lock that its holder has left held may be released by another, once; an RLock may not', async () => {
+    const run = await cleanProgram(
+      async (rf, t) => {
+        const { Lock, RLock } = t.mp;
+        const isSync = t.args[0] === 'sync';
+        for (const end of ['exit', 'kill']) {
+          for (const lock of [new Lock(), new RLock()]) {
+            const pid = rf.fork();
+            if (pid === 0) {
+              lock.acquireSync();
+              if (end === 'exit') process.exit(0);
+              rf.kill(process.pid, 'SIGKILL');
+            }
+            rf.waitpid(pid);
+            const released = [0, 1].map(() => t.caught(() => lock.release() ?? JSON.parse('{'))['code'] ?? 'done');
+            const got = isSync ? lock.acquireSync(false) : await lock.acquire(false);
+            t.report([...released, got, lock.recovered?.code ?? null]);
+            lock.release();
+          }
+        }
+        // Whoever waits is not passed over.
+        const lock = new Lock();
+        const { held } = t.pipes('held');
+        const holder = rf.fork();
+        if (holder === 0) {
+          lock.acquireSync();
+          require('node:fs').writeSync(held.write, 'x');
+          rf.sleepSync(150); // the other is waiting by then
+          process.exit(0);
+        }
+        require('node:fs').readSync(held.read, Buffer.alloc(1));
+        const waiter = rf.fork();
+        if (waiter === 0) process.exit(lock.acquireSync(true, 10_000) ? 0 : 1);
+        rf.waitpid(holder);
+        try {
+          lock.release();
+        } catch {
+          // The waiter has had it.
+        }
+        t.report(rf.waitpid(waiter).status);
+      },
+      { args: [form] },
+    );
+    const [lock, rlock] = [
+      ['done', 'ERR_LOCK_NOT_ACQUIRED', true, null],
+      ['ERR_LOCK_NOT_OWNED', 'ERR_LOCK_NOT_OWNED', true, 'ERR_OWNER_DIED'],
+    ];
+    expect(run.reports).toEqual([lock, rlock, lock, rlock, 0]);
+  });
+
   test('Y03 Semaphore(2) counts 2, 1, 0, refuses, and may be raised above its start', async () => {
     const run = await cleanProgram(
       async (rf, t) => {
