@@ -27,7 +27,10 @@ import { traceOf, type Trace } from './trace';
 
 /** Options of {@link Pool}. */
 export interface PoolOptions {
-  /** Called in each worker before its first task, with `initargs`; may be async. Default: none. */
+  /**
+   * Called in each worker before its first task, with `initargs`; may be async. Closing the pool starts workers that are
+   * missing, so that it is called `processes` times at least, as in Python. Default: none.
+   */
   readonly initializer?: ((...args: never[]) => unknown) | undefined;
   /** Arguments of the initializer; inherited, not serialised, by workers that are forks. Default: none. */
   readonly initargs?: Iterable<unknown> | undefined;

@@ -361,6 +361,16 @@ export class Scheduler implements WorkerListener {
     this.#checkJoined();
   }
 
+  /** As Python, where a pool has all its workers from the beginning: each runs the initializer, also of one closed at once. */
+  #startAll(): void {
+    while (this.#forked < this.size && this.#broken === undefined) {
+      const worker = this.#fork();
+      if (worker === undefined) return;
+      this.#idle.push(worker);
+    }
+    this.#pump();
+  }
+
   /** Fork workers that nobody has asked for yet: a pool has `size` of them. */
   #fill(now: number): void {
     if (this.#state !== State.Run || this.#broken !== undefined || this.#workers.size >= this.size) {
@@ -632,6 +642,7 @@ export class Scheduler implements WorkerListener {
 
   close(): void {
     if (this.#isAbandoned || this.#state !== State.Run) return;
+    if (this.#options.initializer !== undefined) this.#startAll();
     this.#state = State.Close;
     this.#fillAt = Infinity;
     this.#afterwards();
