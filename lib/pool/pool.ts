@@ -483,9 +483,13 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     return this.#scheduler.stats();
   }
 
-  /** What `console.log` shows: the state and the number of workers. */
-  [inspect.custom](): string {
+  /** Show the state and the number of workers: `<Pool state=RUN size=4>`. */
+  override toString(): string {
     return `<${this.constructor.name} state=${this.#scheduler.state} size=${this.#scheduler.size}>`;
+  }
+
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   /** Terminate, and wait until all workers have ended. */
