@@ -1,4 +1,5 @@
 /** `Pool`: functions on all cores. */
+import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import { ProcessError } from '../errors';
@@ -544,11 +545,20 @@ function taskOptions(options: TaskOptions): { signal: AbortSignal | undefined; t
 }
 
 function callbacksOf<T>(options: ResultCallbacks<T>): ResultCallbacks<T> {
-  validateObject(options, 'options');
-  const { callback, errorCallback }: { callback?: unknown; errorCallback?: unknown } = options;
-  if (callback != null) validateFunction(callback, 'options.callback');
-  if (errorCallback != null) validateFunction(errorCallback, 'options.errorCallback');
-  return options;
+  const given: unknown = options;
+  validateObject(given, 'options');
+  return {
+    callback: bound(options.callback, 'options.callback'),
+    errorCallback: bound(options.errorCallback, 'options.errorCallback'),
+  };
+}
+
+/** A callback that runs with the async local storage of the call that hands the task in. */
+function bound<V>(callback: ((value: V) => void) | null | undefined, name: string): ((value: V) => void) | undefined {
+  if (callback == null) return undefined;
+  const given: unknown = callback;
+  validateFunction(given, name);
+  return AsyncResource.bind(callback, 'REALFORK_RESULT');
 }
 
 function chunkSizeOf({ chunkSize }: MapOptions, otherwise: number): number {

@@ -98,6 +98,32 @@ test('O02 callback gets the whole result once, errorCallback the error once, nev
   ]);
 });
 
+test('O02 callbacks run with the async local storage of the call they were given to, promises go on with their own', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { AsyncLocalStorage } = require('node:async_hooks') as typeof import('node:async_hooks');
+    const storage = new AsyncLocalStorage<string>();
+    const pool = new t.mp.Pool(1);
+    const half = (x: number) => {
+      if (x % 2 === 1) throw new Error('odd');
+      return x / 2;
+    };
+    await pool.run(half, 2); // the worker is there, and was made outside
+    const flow = async () => {
+      const seen: unknown[] = [];
+      const look = () => void seen.push(storage.getStore());
+      await pool.applyAsync(half, [4], { callback: look }).get();
+      await pool.applyAsync(half, [5], { errorCallback: look }).wait();
+      await pool.mapAsync(half, [2, 4], { callback: look }).get();
+      await pool.run(half, 6);
+      look();
+      return seen;
+    };
+    t.report(await Promise.all(['one', 'two'].map((name) => storage.run(name, flow))));
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([[Array(4).fill('one'), Array(4).fill('two')]]);
+});
+
 test('O03 get with a timeout throws TimeoutError in time and a later get still gives the result; successful() before ready throws', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const { go } = t.pipes('go');
