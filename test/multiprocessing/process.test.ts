@@ -1,4 +1,6 @@
 /** `Process`: acceptance section P, and the rest of CPython's _TestProcess and _TestSubclassingProcess. */
+import type { Connection } from '../../dist/multiprocessing';
+import { methodProgram, startMethods } from '../helpers/method-program';
 import { cleanProgram, program } from '../helpers/program';
 
 test('P01 a process with args, kwargs and a name: before, while and after it runs', async () => {
@@ -193,6 +195,67 @@ test.each([
   expect(run.code).toBe(code);
   expect(run.stderr).toContain(stderr);
   expect(run.reports).toEqual([['exit', code, false]]);
+});
+
+test.each(startMethods)(
+  'P05 daemonic children are ended at the end of the script, not at that of the others, which the loop goes on for (%s)',
+  async (method) => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        daemon: (ready: Connection) => {
+          ready.sendSync(true);
+          rf.sleepSync(20_000);
+          t.report('the daemon went on');
+        },
+        // Waits for the end of the daemon, of which it is told by the parent's loop, and answers to it.
+        other: async (parent: Connection, ready: Connection) => {
+          ready.sendSync(true);
+          t.report(await parent.recv());
+          parent.sendSync('goodbye');
+        },
+      }),
+      async (_rf, t, { daemon, other }) => {
+        const { Pipe, Process } = t.mp;
+        const [ready, started] = Pipe();
+        const [mine, theirs] = Pipe();
+        const processes = [
+          new Process({ target: daemon, args: [started], daemon: true }),
+          new Process({ target: other, args: [theirs, started] }),
+        ];
+        for (const process of processes) process.start();
+        ready.recvSync();
+        ready.recvSync();
+        process.on('beforeExit', () => {
+          t.report(['beforeExit', processes[1]?.exitCode]);
+          if (processes[1]?.exitCode !== null) return;
+          // The loop goes on by itself: a timer that does not keep it alive runs.
+          const look = setInterval(() => {
+            if (processes[0]?.exitCode === null) return;
+            clearInterval(look);
+            t.report(processes[0]?.exitCode);
+            mine.sendSync('hello');
+            mine.recv().then(t.report, t.report);
+          }, 5).unref();
+        });
+        process.on('exit', () => t.report('exit'));
+      },
+    );
+    const inner = run.reports.slice(2, -2);
+    expect(run.reports).toEqual([['beforeExit', null], -15, ...inner, ['beforeExit', 0], 'exit']);
+    expect(inner.sort()).toEqual(['goodbye', 'hello']);
+  },
+);
+
+test('a pool at work and a child beside it: the end of the script leaves the workers to their pool', async () => {
+  const run = await cleanProgram((rf, t) => {
+    const { Pool, Process } = t.mp;
+    const pool = new Pool(2);
+    new Process({ target: () => rf.sleepSync(200) }).start();
+    void pool.map((x: number) => x, [1, 2, 3]);
+    process.on('exit', () => t.report(pool.stats().forked));
+  });
+  expect(run.reports).toEqual([2]);
 });
 
 test('P07 join(0) and join(-1) return at once; terminate gives -15, kill -9; both are harmless afterwards', async () => {
