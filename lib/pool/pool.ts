@@ -3,6 +3,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import { ProcessError } from '../errors';
+import { checkMainThread } from '../posix/fork';
 import { Context } from '../process/context';
 import { describeFunction, notImportable } from '../process/importable';
 import { cpuCount } from '../process/cpu-count';
@@ -110,7 +111,8 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
    * @param processes - Workers, 1 or more. Default: the CPUs that this process may use.
    * @param options - See {@link PoolOptions}.
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` wrong arguments; no process is made.
-   * @throws `ERR_PROCESS_DAEMONIC` in a daemonic process, such as a worker of another pool.
+   * @throws `ERR_PROCESS_DAEMONIC` in a daemonic process, such as a worker of another pool; `ERR_FORK_IN_WORKER` in a
+   * `worker_threads` Worker.
    * @remarks Workers are forked when they are first needed, the others soon afterwards, not here: the functions of the first
    * tasks are then known to all of them. The pool keeps the event loop alive while it has tasks, or is joined.
    */
@@ -126,6 +128,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     const method = methodOf(context);
     this.#method = method;
     if (initializer != null) this.#checkFunction(initializer, 'The initializer of the pool');
+    checkMainThread();
     if (currentProcess().daemon) {
       throw new ProcessError('A daemonic process, such as a worker of a pool, can have no pool of its own', {
         code: 'ERR_PROCESS_DAEMONIC',

@@ -1,7 +1,8 @@
 /** `Process`: acceptance section P, and the rest of CPython's _TestProcess and _TestSubclassingProcess. */
+import { join } from 'node:path';
 import type { Connection } from '../../dist/multiprocessing';
 import { methodProgram, startMethods } from '../helpers/method-program';
-import { cleanProgram, program } from '../helpers/program';
+import { cleanProgram, packageRoot, program } from '../helpers/program';
 
 test('P01 a process with args, kwargs and a name: before, while and after it runs', async () => {
   const run = await cleanProgram(async (rf, t) => {
@@ -727,6 +728,41 @@ test('P18 misuse throws at once', async () => {
     true,
     [type, type, type, type, type, type, type, { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' }],
   ]);
+});
+
+test('P18 in a Worker start() is refused as fork() is, by each start method, and so is a pool', async () => {
+  const run = await cleanProgram(
+    async (_rf, t) => {
+      const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
+      const work = async (path: string) => {
+        const { parentPort } = require('node:worker_threads') as typeof import('node:worker_threads');
+        const { getContext, Pool } = require(path) as typeof t.mp;
+        const codes: unknown[] = [];
+        for (const method of ['fork', 'spawn', 'forkserver'] as const) {
+          try {
+            new (getContext(method).Process)({ target: console.log }).start();
+          } catch (error) {
+            codes.push((error as { code: string }).code);
+          }
+        }
+        try {
+          new Pool(1);
+        } catch (error) {
+          codes.push((error as { code: string }).code);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50)); // nothing comes of it later
+        parentPort?.postMessage(codes);
+      };
+      const path = require.resolve(t.args[0] as string);
+      const worker = new Worker(`(${work.toString()})(${JSON.stringify(path)})`, { eval: true });
+      const [codes] = (await (require('node:events') as typeof import('node:events')).once(worker, 'message')) as [
+        unknown,
+      ];
+      t.report(codes);
+    },
+    { args: [join(packageRoot, 'dist', 'multiprocessing.js')] },
+  );
+  expect(run.reports).toEqual([Array(4).fill('ERR_FORK_IN_WORKER')]);
 });
 
 test('P24 anything is a target or an argument: nothing is serialised', async () => {
