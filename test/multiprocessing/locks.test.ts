@@ -495,6 +495,8 @@ test('locks made in a child, and locks sent by their description, are the same l
     const bytes = new Uint8Array(allocate(4096).buffer);
     const length = new Int32Array(bytes.buffer, 0, 1);
     const received = () => decode(bytes.subarray(4, 4 + (length[0] as number)));
+    const fs = require('node:fs') as typeof import('node:fs');
+    const { ready, go } = t.pipes('ready', 'go');
     const pid = rf.fork();
     if (pid === 0) {
       const made = [new Lock(), new RLock(), new Semaphore(3), new BoundedSemaphore(2)] as const;
@@ -504,12 +506,13 @@ test('locks made in a child, and locks sent by their description, are the same l
       length[0] = message.length;
       const back = received() as unknown[];
       t.report(made.map((object, i) => object === back[i]));
-      rf.sleepSync(200);
+      fs.writeSync(ready.write, 'x');
+      fs.readSync(go.read, Buffer.alloc(1));
+      rf.sleepSync(50); // the parent is waiting by then
       made[0].release();
       process.exit(0);
     }
-    while (length[0] === 0) rf.sleepSync(5);
-    rf.sleepSync(50);
+    fs.readSync(ready.read, Buffer.alloc(1));
     const [lock, rlock, semaphore, bounded] = received() as [
       InstanceType<typeof Lock>,
       object,
@@ -518,6 +521,7 @@ test('locks made in a child, and locks sent by their description, are the same l
     ];
     t.report([lock instanceof Lock, rlock instanceof RLock, semaphore.getValue(), bounded instanceof BoundedSemaphore]);
     t.report(lock.acquireSync(false));
+    fs.writeSync(go.write, 'x');
     t.report([lock.acquireSync(), lock.recovered]);
     rf.waitpid(pid);
     const { handleOfTag } = t.internal('ipc/handles') as typeof import('../../dist/ipc/handles');
