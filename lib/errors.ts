@@ -238,6 +238,11 @@ export class MaybeEncodingError extends ProcessError {
     );
     this.value = value;
   }
+
+  /** The same as `cause`, under Python's name: why it could not be sent. */
+  get exc(): unknown {
+    return this.cause;
+  }
 }
 hideName(MaybeEncodingError, 'MaybeEncodingError');
 

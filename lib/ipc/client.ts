@@ -15,6 +15,8 @@ const { EAGAIN } = constants.errno;
 export interface SocketOptions {
   /** Both ends show each other that they have it, before anything else. Default: none, and no authentication. */
   readonly authKey?: AuthKey | undefined;
+  /** The same as `authKey`, as Python writes it. */
+  readonly authkey?: AuthKey | undefined;
   /** Default: what the address is. */
   readonly family?: Family | undefined;
   /** The longest message, in bytes, that is received; a longer one closes the connection. Default 2 GiB. */
@@ -44,7 +46,8 @@ const DEFAULT_HANDSHAKE = 10_000;
 /** Validate what both ends take. */
 export function checkOptions(options: SocketOptions): Checked {
   validateObject(options, 'options');
-  const { authKey, maxMessageBytes = DEFAULT_MAX_MESSAGE, handshakeTimeout = DEFAULT_HANDSHAKE } = options;
+  const { maxMessageBytes = DEFAULT_MAX_MESSAGE, handshakeTimeout = DEFAULT_HANDSHAKE } = options;
+  const authKey = options.authKey ?? options.authkey;
   if (authKey != null) validateAuthKey(authKey, 'options.authKey');
   validateNumber(maxMessageBytes, 'options.maxMessageBytes', 0, Infinity);
   validateNumber(handshakeTimeout, 'options.handshakeTimeout', 0, Infinity);

@@ -208,12 +208,12 @@ export class Connection {
    */
   sendBytes(
     bytes: NodeJS.ArrayBufferView | ArrayBuffer,
-    offset?: number | SendBytesOptions,
-    size?: number,
+    offset?: number | SendBytesOptions | null,
+    size?: number | null,
   ): Promise<void> {
     try {
       const range = rangeOf(bytes, offset, size);
-      return this.#channel.write(this.#frame(range), typeof offset === 'object' ? checked(offset) : undefined);
+      return this.#channel.write(this.#frame(range), checked(optionsOf(offset)));
     } catch (error) {
       return rejection(error);
     }
@@ -222,8 +222,8 @@ export class Connection {
   /** As {@link Connection.sendBytes}, blocking the process. */
   sendBytesSync(
     bytes: NodeJS.ArrayBufferView | ArrayBuffer,
-    offset?: number | Omit<SendBytesOptions, keyof TransferOptions>,
-    size?: number,
+    offset?: number | Omit<SendBytesOptions, keyof TransferOptions> | null,
+    size?: number | null,
   ): void {
     this.#channel.writeSync(this.#frame(rangeOf(bytes, offset, size)));
   }
@@ -235,17 +235,17 @@ export class Connection {
    * @throws {@link EOFError} `ERR_EOF` the other end is closed.
    * @throws {@link InvalidMessageError} `ERR_INVALID_MESSAGE` the message is longer than `maxLength`; the connection is closed.
    */
-  recvBytes(options?: number | RecvBytesOptions): Promise<Buffer> {
+  recvBytes(options?: number | RecvBytesOptions | null): Promise<Buffer> {
     try {
-      return this.#read(acceptAtMost(maxLengthOf(options)), typeof options === 'object' ? options : undefined);
+      return this.#read(acceptAtMost(maxLengthOf(options)), optionsOf(options));
     } catch (error) {
       return rejection(error);
     }
   }
 
   /** As {@link Connection.recvBytes}, blocking the process. */
-  recvBytesSync(options?: number | Omit<RecvBytesOptions, 'signal'>): Buffer {
-    return this.#readSync(acceptAtMost(maxLengthOf(options)), typeof options === 'object' ? options : undefined);
+  recvBytesSync(options?: number | Omit<RecvBytesOptions, 'signal'> | null): Buffer {
+    return this.#readSync(acceptAtMost(maxLengthOf(options)), optionsOf(options));
   }
 
   /**
@@ -511,23 +511,31 @@ function pollTimeout(given: number | null | PollOptions): number {
   return timeout;
 }
 
-function maxLengthOf(options: number | RecvBytesOptions | undefined): number | undefined {
-  const maxLength = typeof options === 'number' ? options : options?.maxLength;
-  if (maxLength !== undefined) validateInteger(maxLength, 'maxLength', 0);
+function maxLengthOf(options: number | RecvBytesOptions | null | undefined): number | undefined {
+  const maxLength = typeof options === 'object' ? options?.maxLength : options;
+  if (maxLength == null) return undefined;
+  validateInteger(maxLength, 'maxLength', 0);
   return maxLength;
+}
+
+/** The options, where they may stand in a number's place; null is nothing, as Python's None. */
+function optionsOf<O extends object>(given: number | O | null | undefined): O | undefined {
+  return typeof given === 'object' && given !== null ? given : undefined;
 }
 
 function rangeOf(
   bytes: NodeJS.ArrayBufferView | ArrayBuffer,
-  where: number | SendBytesOptions | undefined,
-  length: number | undefined,
+  where: number | SendBytesOptions | null | undefined,
+  length: number | null | undefined,
 ): Uint8Array {
   if (!ArrayBuffer.isView(bytes) && Object.prototype.toString.call(bytes) !== '[object ArrayBuffer]') {
     throw invalidType('bytes', 'an instance of Buffer, TypedArray, DataView or ArrayBuffer', bytes);
   }
-  const { offset = 0, size } = typeof where === 'object' ? where : { offset: where, size: length };
+  const given = typeof where === 'object' && where !== null ? where : { offset: where, size: length };
+  const offset = given.offset ?? 0;
+  const { size } = given;
   validateInteger(offset, 'offset', 0, bytes.byteLength);
-  if (size !== undefined) validateInteger(size, 'size', 0, bytes.byteLength - offset);
+  if (size != null) validateInteger(size, 'size', 0, bytes.byteLength - offset);
   const [buffer, start] = ArrayBuffer.isView(bytes) ? [bytes.buffer, bytes.byteOffset] : [bytes, 0];
   return new Uint8Array(buffer, start + offset, size ?? bytes.byteLength - offset);
 }

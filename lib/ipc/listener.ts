@@ -96,7 +96,7 @@ export class Listener {
   /**
    * @param address - A path, `{ host, port }` or `[host, port]`; port 0 is any free one. Default: a Unix socket in a new
    * folder that only this user can enter, or, with `family` `'AF_INET'` or `'AF_INET6'`, any free port of this host alone.
-   * @param options - `authKey`, `family`, `backlog`, `maxMessageBytes`, `handshakeTimeout`.
+   * @param options - `authKey` (or `authkey`), `family`, `backlog`, `maxMessageBytes`, `handshakeTimeout`.
    */
   constructor(address?: Address | null, options: ListenerOptions = {}) {
     this.#checked = checkOptions(options);

@@ -1,7 +1,9 @@
 /** `Pool`: functions on all cores. */
+import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import { ProcessError } from '../errors';
+import { checkMainThread } from '../posix/fork';
 import { Context } from '../process/context';
 import { describeFunction, notImportable } from '../process/importable';
 import { cpuCount } from '../process/cpu-count';
@@ -27,7 +29,10 @@ import { traceOf, type Trace } from './trace';
 
 /** Options of {@link Pool}. */
 export interface PoolOptions {
-  /** Called in each worker before its first task, with `initargs`; may be async. Default: none. */
+  /**
+   * Called in each worker before its first task, with `initargs`; may be async. Closing the pool starts workers that are
+   * missing, so that it is called `processes` times at least, as in Python. Default: none.
+   */
   readonly initializer?: ((...args: never[]) => unknown) | undefined;
   /** Arguments of the initializer; inherited, not serialised, by workers that are forks. Default: none. */
   readonly initargs?: Iterable<unknown> | undefined;
@@ -106,7 +111,8 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
    * @param processes - Workers, 1 or more. Default: the CPUs that this process may use.
    * @param options - See {@link PoolOptions}.
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` wrong arguments; no process is made.
-   * @throws `ERR_PROCESS_DAEMONIC` in a daemonic process, such as a worker of another pool.
+   * @throws `ERR_PROCESS_DAEMONIC` in a daemonic process, such as a worker of another pool; `ERR_FORK_IN_WORKER` in a
+   * `worker_threads` Worker.
    * @remarks Workers are forked when they are first needed, the others soon afterwards, not here: the functions of the first
    * tasks are then known to all of them. The pool keeps the event loop alive while it has tasks, or is joined.
    */
@@ -122,6 +128,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     const method = methodOf(context);
     this.#method = method;
     if (initializer != null) this.#checkFunction(initializer, 'The initializer of the pool');
+    checkMainThread();
     if (currentProcess().daemon) {
       throw new ProcessError('A daemonic process, such as a worker of a pool, can have no pool of its own', {
         code: 'ERR_PROCESS_DAEMONIC',
@@ -480,9 +487,13 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     return this.#scheduler.stats();
   }
 
-  /** What `console.log` shows: the state and the number of workers. */
-  [inspect.custom](): string {
+  /** Show the state and the number of workers: `<Pool state=RUN size=4>`. */
+  override toString(): string {
     return `<${this.constructor.name} state=${this.#scheduler.state} size=${this.#scheduler.size}>`;
+  }
+
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   /** Terminate, and wait until all workers have ended. */
@@ -537,11 +548,20 @@ function taskOptions(options: TaskOptions): { signal: AbortSignal | undefined; t
 }
 
 function callbacksOf<T>(options: ResultCallbacks<T>): ResultCallbacks<T> {
-  validateObject(options, 'options');
-  const { callback, errorCallback }: { callback?: unknown; errorCallback?: unknown } = options;
-  if (callback != null) validateFunction(callback, 'options.callback');
-  if (errorCallback != null) validateFunction(errorCallback, 'options.errorCallback');
-  return options;
+  const given: unknown = options;
+  validateObject(given, 'options');
+  return {
+    callback: bound(options.callback, 'options.callback'),
+    errorCallback: bound(options.errorCallback, 'options.errorCallback'),
+  };
+}
+
+/** A callback that runs with the async local storage of the call that hands the task in. */
+function bound<V>(callback: ((value: V) => void) | null | undefined, name: string): ((value: V) => void) | undefined {
+  if (callback == null) return undefined;
+  const given: unknown = callback;
+  validateFunction(given, name);
+  return AsyncResource.bind(callback, 'REALFORK_RESULT');
 }
 
 function chunkSizeOf({ chunkSize }: MapOptions, otherwise: number): number {

@@ -20,8 +20,12 @@ function className(error: Error): string | undefined {
 }
 
 function stackOf(error: Error): string | undefined {
-  const stack: unknown = error.stack;
-  return typeof stack === 'string' ? stack : undefined;
+  try {
+    const stack: unknown = error.stack;
+    return typeof stack === 'string' ? stack : undefined;
+  } catch {
+    return undefined; // it is written when it is first read, by code of the error's own that throws
+  }
 }
 
 /** In the worker: what stands for a result, or a thrown value, that cannot be sent. */

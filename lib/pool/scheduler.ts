@@ -49,6 +49,13 @@ export interface PoolStats {
   readonly latency: Latency | null;
 }
 
+/** The tasks that a signal gives up. */
+interface Followers {
+  readonly tasks: Set<Task>;
+  /** Hear of the signal no more. */
+  stop(): void;
+}
+
 /** Who hears of workers. */
 export interface PoolListener {
   onWorker(pid: number): void;
@@ -104,6 +111,7 @@ export class Scheduler implements WorkerListener {
   #fillAt: number;
   #pumping = false;
 
+  readonly #followers = new Map<AbortSignal, Followers>();
   readonly #joiners: (() => void)[] = [];
   /** Tasks not settled. */
   #pending = 0;
@@ -165,10 +173,29 @@ export class Scheduler implements WorkerListener {
     if (this.#idle.length > 0 || this.#workers.size < this.size) this.#pump();
   }
 
+  /** One listener for all tasks of a signal: the chunks of a map may be thousands. */
   #follow(task: Task, signal: AbortSignal): void {
-    const onAbort = (): void => this.#giveUp(task, new AbortError(signal));
+    const followers = this.#followers.get(signal) ?? this.#listenTo(signal);
+    followers.tasks.add(task);
+    task.release = () => {
+      if (followers.tasks.delete(task) && followers.tasks.size === 0) followers.stop();
+    };
+  }
+
+  #listenTo(signal: AbortSignal): Followers {
+    const tasks = new Set<Task>();
+    const onAbort = (): void => {
+      this.#followers.delete(signal);
+      for (const task of tasks) this.#giveUp(task, new AbortError(signal));
+    };
+    const stop = (): void => {
+      this.#followers.delete(signal);
+      signal.removeEventListener('abort', onAbort);
+    };
+    const followers = { tasks, stop };
+    this.#followers.set(signal, followers);
     signal.addEventListener('abort', onAbort, { once: true });
-    task.release = () => signal.removeEventListener('abort', onAbort);
+    return followers;
   }
 
   // ------------------------------------------------------------------------------------------- giving out
@@ -332,6 +359,16 @@ export class Scheduler implements WorkerListener {
       else if (worker.givenUp === undefined) worker.deadline = performance.now() + this.#options.gracePeriod;
     }
     this.#checkJoined();
+  }
+
+  /** As Python, where a pool has all its workers from the beginning: each runs the initializer, also of one closed at once. */
+  #startAll(): void {
+    while (this.#forked < this.size && this.#broken === undefined) {
+      const worker = this.#fork();
+      if (worker === undefined) return;
+      this.#idle.push(worker);
+    }
+    this.#pump();
   }
 
   /** Fork workers that nobody has asked for yet: a pool has `size` of them. */
@@ -605,6 +642,7 @@ export class Scheduler implements WorkerListener {
 
   close(): void {
     if (this.#isAbandoned || this.#state !== State.Run) return;
+    if (this.#options.initializer !== undefined) this.#startAll();
     this.#state = State.Close;
     this.#fillAt = Infinity;
     this.#afterwards();

@@ -7,7 +7,7 @@ import { signalName } from '../posix/signal-names';
 import { setParentDeathSignal } from '../posix/prctl';
 import { describeFunction } from '../process/importable';
 import type { StartMethod } from '../process/popen';
-import { kEnded, Process } from '../process/process';
+import { kEnded, kEndsWithOwner, Process } from '../process/process';
 import { ahead, COUNT, type Claims } from './claims';
 import { Channel } from './channel';
 import { Deque } from './deque';
@@ -25,6 +25,11 @@ const MOST_AHEAD = 512;
 /** The process object of a worker; the names are Python's. */
 abstract class PoolWorker extends Process {
   onEnd: (() => void) | undefined;
+
+  /** @internal */
+  override get [kEndsWithOwner](): boolean {
+    return true;
+  }
 
   /** @internal */
   override [kEnded](): void {

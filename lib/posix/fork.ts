@@ -36,13 +36,7 @@ import { forkSupport } from './support';
  * @see fork(2), os.fork (Python)
  */
 export function fork(): number {
-  if (!isMainThread) {
-    throw codedError(
-      Error,
-      'ERR_FORK_IN_WORKER',
-      "fork() was called in a worker_threads Worker; the child would lack Node's main thread. Call it in the main thread",
-    );
-  }
+  checkMainThread();
   const support = forkSupport();
   if (support.mode === 'unavailable') {
     throw codedError(Error, 'ERR_FEATURE_UNAVAILABLE_ON_PLATFORM', `fork() is unavailable: ${support.reason}`);
@@ -66,6 +60,16 @@ export function fork(): number {
     runAfter('afterInParent');
   }
   return pid;
+}
+
+/** Throws in a Worker, which cannot fork. */
+export function checkMainThread(): void {
+  if (isMainThread) return;
+  throw codedError(
+    Error,
+    'ERR_FORK_IN_WORKER',
+    "fork() was called in a worker_threads Worker; the child would lack Node's main thread. Call it in the main thread",
+  );
 }
 
 /** Why `native/fork.cc` refuses, by its negative results. */

@@ -8,7 +8,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { native } from '../native';
 import { warmUpRepair } from '../posix/after-fork';
-import { fork } from '../posix/fork';
+import { checkMainThread, fork } from '../posix/fork';
 import { runsInChild } from '../posix/precompile';
 import { mainGlobal } from '../main-context';
 import { ProcessError } from '../errors';
@@ -33,6 +33,7 @@ import { detachInput, resetOutput } from './stdio';
  * `ERR_PROCESS_EXITING` in an `'exit'` listener, after which no loop turns any more.
  */
 export function startClean(target: () => unknown, name: string, keep: readonly unknown[] = []): number {
+  checkMainThread();
   checkNotExiting();
   internals(); // found in the parent, once, and inherited
   warmUp();

@@ -1,5 +1,7 @@
 /** A fresh Node that belongs to this family of processes: it shares the family's memory, and runs one of our programs. */
+import type { PathLike } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { codedError } from '../errors';
 import { mainGlobal } from '../main-context';
@@ -23,17 +25,18 @@ let executable: string | undefined;
 /**
  * Set the Node that start methods 'spawn' and 'forkserver' run.
  *
- * @param path - Its file. Default: that of this process.
- * @throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` it is no string, or has a null byte in it.
+ * @param path - Its file, as `fs` takes it: a string, a Buffer or a `file:` URL. Default: that of this process.
+ * @throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` it is none of these, or has a null byte in it.
  * @example
  * ```js
  * setExecutable('/opt/node-24/bin/node');
  * ```
  * @see multiprocessing.set_executable
  */
-export function setExecutable(path: string): void {
-  validateCString(path, 'path');
-  executable = path;
+export function setExecutable(path: PathLike): void {
+  const text: unknown = path instanceof URL ? fileURLToPath(path) : Buffer.isBuffer(path) ? path.toString() : path;
+  validateCString(text, 'path');
+  executable = text;
 }
 
 /** Flags of Node that say what to run, or that only one process can have; each with whether a value follows. */

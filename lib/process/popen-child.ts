@@ -13,7 +13,7 @@ export const UNKNOWN = 255;
 export abstract class Child implements Popen {
   #exitCode: number | null = null;
   readonly #waiters = new Set<() => void>();
-  readonly #keepsLoopAlive: boolean;
+  #keepsLoopAlive: boolean;
   readonly #onEnd: (exitCode: number) => void;
 
   /** @param keepsLoopAlive - Whether the event loop stays alive until the child has ended. */
@@ -39,6 +39,11 @@ export abstract class Child implements Popen {
 
   get keepsLoopAlive(): boolean {
     return this.#keepsLoopAlive || this.#waiters.size > 0;
+  }
+
+  holdLoop(holds: boolean): void {
+    this.#keepsLoopAlive = holds;
+    this.updateRef();
   }
 
   poll(): number | null {

@@ -15,6 +15,8 @@ export interface Popen {
   waitSync(timeout: number): void;
   /** The same with the event loop going on. */
   wait(timeout: number): Promise<void>;
+  /** Set whether the event loop stays alive until its end, also when nobody waits for it. */
+  holdLoop(holds: boolean): void;
   /** Send a signal, unless it has ended. */
   signal(signal: NamedSignal): void;
   /** Give up descriptors; the process has ended. */

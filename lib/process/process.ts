@@ -11,6 +11,7 @@ import { ParentProcess } from './parent-process';
 import './popen-fork';
 import { starterOf, type Popen, type StartMethod } from './popen';
 import { familyKey, registry } from './registry';
+import { noteDaemonic, noteEnd, noteOther } from './script-end';
 import { chooseStartMethod, defaultStartMethod } from './start-method';
 import { validateTimeout, type TimeoutOptions } from './timeout';
 
@@ -36,6 +37,9 @@ export const kEnded = Symbol('realfork.ended');
 
 /** Whether the event loop of the creator stays alive until the end of the process. */
 export const kKeepsLoopAlive = Symbol('realfork.keepsLoopAlive');
+
+/** Whether something else than the end of the script ends a daemonic process: its pool. */
+export const kEndsWithOwner = Symbol('realfork.endsWithOwner');
 
 /** What a {@link Process} is to do, and what it is called. */
 export interface ProcessOptions<Args extends readonly unknown[] = readonly unknown[]> {
@@ -145,12 +149,17 @@ export class Process implements AsyncDisposable {
     if (start === undefined) {
       throw misuse('ERR_START_METHOD_UNAVAILABLE', `The start method '${method}' needs realfork/multiprocessing`);
     }
-    this.#popen = start(this, () => {
+    const popen = start(this, () => {
       registry.children.delete(this);
+      if (this.#popen !== undefined) noteEnd(this.#popen);
       this[kEnded]();
     });
+    this.#popen = popen;
     this.#started = true;
     registry.children.add(this);
+    if (this[kKeepsLoopAlive]) noteOther(popen);
+    else if (this.#daemon && !this[kEndsWithOwner]) noteDaemonic(popen);
+    if (popen.poll() !== null) noteEnd(popen); // it had ended before it was noted
     // What the target holds is the child's; here it would keep garbage, and this object if the target refers to it.
     this.#target = undefined;
     this.#args = [];
@@ -170,6 +179,11 @@ export class Process implements AsyncDisposable {
   /** @internal */
   get [kKeepsLoopAlive](): boolean {
     return !this.#daemon;
+  }
+
+  /** @internal */
+  get [kEndsWithOwner](): boolean {
+    return false;
   }
 
   /** What a process that has nothing of this one's memory is to know of it. @internal */

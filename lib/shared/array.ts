@@ -44,8 +44,18 @@ interface Guarded {
   readonly getObj: () => View;
 }
 
+/** What an array of characters has beside. */
+interface Text {
+  /** The text that the array holds: its characters, of Latin-1, up to the first that is 0. */
+  get value(): string;
+  /** It has to fit; a shorter one is followed by a 0. */
+  set value(text: string | Uint8Array);
+}
+
 /** Numbers in memory that this process shares with its descendants, and with every process they are sent to. */
-export type SharedArray<T extends ElementTypeOrCode = ElementTypeOrCode> = ViewOf<T> & Guarded;
+export type SharedArray<T extends ElementTypeOrCode = ElementTypeOrCode> = ViewOf<T> &
+  Guarded &
+  (T extends 'c' ? Text : unknown);
 
 /** What belongs to an array and is no element of it. */
 interface Belongings {
@@ -129,6 +139,21 @@ function elementsOf(type: ElementType, given: unknown): ArrayLike<unknown> | und
   return elements;
 }
 
+function textOf(this: Uint8Array): string {
+  const end = this.indexOf(0);
+  return Buffer.from(this.buffer, this.byteOffset, end < 0 ? this.length : end).toString('latin1');
+}
+
+function setText(this: Uint8Array, text: unknown): void {
+  if (typeof text !== 'string' && !(text instanceof Uint8Array)) {
+    throw invalidType('value', 'of type string or an instance of Uint8Array', text);
+  }
+  const codes = Array.from<string | number, number>(text, (each, i) => Number(toElement('c', each, `value[${i}]`)));
+  if (codes.length > this.length) throw outOfRange('value.length', `<= ${this.length}`, codes.length);
+  this.set(codes);
+  if (codes.length < this.length) this[codes.length] = 0;
+}
+
 /** One prototype for each type, between the array and its typed array's: by it the array is recognised where it is sent. */
 const prototypes = Object.fromEntries(
   (Object.keys(views) as ElementType[]).map((type) => {
@@ -140,6 +165,8 @@ const prototypes = Object.fromEntries(
       }
     };
     Object.defineProperty(Class, 'name', { value: 'SharedArray' });
+    if (type === 'c')
+      Object.defineProperty(Class.prototype, 'value', { get: textOf, set: setText, configurable: true });
     registerHandle<object>({
       tag: `SharedArray.${type}`,
       Class,

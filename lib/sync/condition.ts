@@ -1,6 +1,6 @@
 /** Waiting, without the lock, for what others do under it. */
 import { inspect } from 'node:util';
-import { codedError } from '../errors';
+import { codedError, type OwnerDiedError } from '../errors';
 import { arena, markSent } from '../shared/arena';
 import { invalidType, validateFunction, validateInteger } from '../validate';
 import { BaseLock, kConditionLock, type ConditionLock } from './base-lock';
@@ -72,6 +72,16 @@ export class Condition {
   /** The lock; the condition's `acquire`, `acquireSync`, `release`, `with`, `withSync` and `Symbol.dispose` are its. */
   get lock(): Lock | RLock {
     return this.#lock;
+  }
+
+  /** An `OwnerDiedError` when the lock was last got, also by `wait`, of a holder that died, else null. */
+  get recovered(): OwnerDiedError | null {
+    return this.#lock.recovered;
+  }
+
+  /** Whether some process holds the lock at this moment. */
+  locked(): boolean {
+    return this.#lock.locked();
   }
 
   /**

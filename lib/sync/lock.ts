@@ -29,12 +29,13 @@ export class Lock extends BaseLock {
   }
 
   /**
-   * Release the lock; as in Python, any process may.
+   * Release the lock; as in Python, any process may, also for a holder that has ended: the next to acquire it then finds
+   * nothing to recover.
    *
    * @throws `ERR_LOCK_NOT_ACQUIRED` nobody holds it.
    */
   override release(): void {
-    if (this.word.release(false)) return;
+    if (this.word.release(false) || this.word.forgetDeadHolder()) return;
     throw codedError(Error, 'ERR_LOCK_NOT_ACQUIRED', 'release() of a Lock that nobody holds');
   }
 

@@ -10,6 +10,8 @@ export type Taken = 0 | 1 | 2;
 
 /** Bits of the word that hold the id. */
 const OWNER = 0x3fffffff;
+/** Bit that the kernel sets in place of the id of a holder that died. */
+const OWNER_DIED = 0x40000000;
 /** The kernel follows 2,048 entries of the list; some room is for what the addon itself puts there. */
 const LISTED_MOST = 1900;
 
@@ -92,6 +94,16 @@ export class RobustWord {
   release(own: boolean): boolean {
     if (Atomics.compareExchange(this.#words, this.#index, self.id, 0) === self.id) return true;
     return native.robustRelease(this.offset, own);
+  }
+
+  /** Take the mark of a holder that died off a word that is free; false when there is none. */
+  forgetDeadHolder(): boolean {
+    for (;;) {
+      const value = Atomics.load(this.#words, this.#index);
+      if ((value & OWNER) !== 0 || (value & OWNER_DIED) === 0) return false;
+      // Whoever waits has been woken by the kernel when the holder died.
+      if (Atomics.compareExchange(this.#words, this.#index, value, value & ~OWNER_DIED) === value) return true;
+    }
   }
 
   /** Whether this process holds it. */

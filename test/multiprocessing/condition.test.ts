@@ -196,6 +196,34 @@ describe.each(['sync', 'promise'])('%s form', (form) => {
     expect(run.reports[3]).toBeLessThan(1_000);
     expect(run.reports[4]).toBe('RangeError');
   });
+
+  test('a holder that dies with the lock shows in recovered: after acquire, and after wait', async () => {
+    const run = await cleanProgram(
+      async (rf, t) => {
+        const isSync = t.args[0] === 'sync';
+        const condition = new t.mp.Condition();
+        const dying = (work: () => void) => {
+          const pid = rf.fork();
+          if (pid !== 0) return pid;
+          condition.acquireSync();
+          work();
+          return rf.kill(process.pid, 'SIGKILL') ?? 0;
+        };
+        rf.waitpid(dying(() => {}));
+        const got = isSync ? condition.acquireSync(true, 5000) : await condition.acquire(true, 5000);
+        t.report([got, condition.recovered?.code, condition.locked()]);
+        const pid = dying(() => condition.notify());
+        const notified = isSync ? condition.waitSync(5000) : await condition.wait(5000);
+        t.report([notified, condition.recovered?.code, condition.locked()]);
+        condition.release();
+        rf.waitpid(pid);
+        t.report([condition.acquireSync(), condition.recovered, condition.release() ?? condition.locked()]);
+      },
+      { args: [form] },
+    );
+    const died = [true, 'ERR_OWNER_DIED', true];
+    expect(run.reports).toEqual([died, died, [true, null, false]]);
+  });
 });
 
 test('without the lock wait and notify throw; so does a condition over something else', async () => {

@@ -309,6 +309,22 @@ describe('Pipe and Connection', () => {
     ]);
   });
 
+  test('null is nothing, as None: offset and size of sendBytes, maxLength of recvBytes', async () => {
+    const run = await cleanProgram(async (_rf, t) => {
+      const [a, b] = t.mp.Pipe();
+      const text = Buffer.from('abcdef');
+      a.sendBytesSync(text, null, null);
+      await a.sendBytes(text, 2, null);
+      t.report([b.recvBytesSync(null).toString(), (await b.recvBytes(null)).toString()]);
+      await a.sendBytes(text, null, 3);
+      t.report(b.recvBytesSync({ maxLength: null as never }).toString());
+      t.report(t.caught(() => b.recvBytesSync('6' as never))['code']);
+      const error: unknown = await b.recvBytes('6' as never).catch((error: { code: string }) => error.code);
+      t.report(error);
+    });
+    expect(run.reports).toEqual([['abcdef', 'cdef'], 'abc', 'ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_TYPE']);
+  });
+
   test('test_empty_string, test_strings, test_boundaries, test_dont_merge: messages are whole, and polled as such', async () => {
     const run = await cleanProgram(async (rf, t) => {
       const { Pipe } = t.mp;

@@ -219,6 +219,29 @@ describe('Listener and Client', () => {
 });
 
 describe('authentication', () => {
+  test('the key may be called authkey, as in Python and as a manager takes it: it is not left unused', async () => {
+    const run = await cleanProgram(async (_rf, t) => {
+      const { Listener, Client, ClientSync } = t.mp;
+      const code = (promise: Promise<unknown>) =>
+        promise.then(() => 'connected').catch((error) => error.code as string);
+      const listener = new Listener(undefined, { authkey: Buffer.from('secret') });
+      const [client, accepted] = await Promise.all([
+        Client(listener.address, { authkey: Buffer.from('secret') }),
+        listener.accept(),
+      ]);
+      client.sendSync(1729);
+      t.report(accepted.recvSync());
+      t.report(await Promise.all([code(Client(listener.address, { authkey: 'wrong' })), code(listener.accept())]));
+      listener.close();
+      t.report([
+        t.caught(() => new Listener(undefined, { authkey: 5 as never }))['code'],
+        t.caught(() => ClientSync(listener.address, { authkey: 5 as never }))['code'],
+      ]);
+    });
+    const refused = 'ERR_AUTHENTICATION';
+    expect(run.reports).toEqual([1729, [refused, refused], ['ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_TYPE']]);
+  });
+
   test('the same key, also an empty one; a wrong one and a missing one are refused on both sides', async () => {
     const run = await cleanProgram(async (rf, t) => {
       const { Listener, Client, ClientSync, AuthenticationError } = t.mp;

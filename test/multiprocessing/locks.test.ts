@@ -107,6 +107,56 @@ describe.each(forms)('%s form', (form) => {
     expect(run.reports[1].slice(0, 2)).toEqual([true, null]);
   });
 
+  test('Y02 a Lock that its holder has left held may be released by another, once; an RLock may not', async () => {
+    const run = await cleanProgram(
+      async (rf, t) => {
+        const { Lock, RLock } = t.mp;
+        const isSync = t.args[0] === 'sync';
+        for (const end of ['exit', 'kill']) {
+          for (const lock of [new Lock(), new RLock()]) {
+            const pid = rf.fork();
+            if (pid === 0) {
+              lock.acquireSync();
+              if (end === 'exit') process.exit(0);
+              rf.kill(process.pid, 'SIGKILL');
+            }
+            rf.waitpid(pid);
+            const released = [0, 1].map(() => t.caught(() => lock.release() ?? JSON.parse('{'))['code'] ?? 'done');
+            const got = isSync ? lock.acquireSync(false) : await lock.acquire(false);
+            t.report([...released, got, lock.recovered?.code ?? null]);
+            lock.release();
+          }
+        }
+        // Whoever waits is not passed over.
+        const lock = new Lock();
+        const { held } = t.pipes('held');
+        const holder = rf.fork();
+        if (holder === 0) {
+          lock.acquireSync();
+          require('node:fs').writeSync(held.write, 'x');
+          rf.sleepSync(150); // the other is waiting by then
+          process.exit(0);
+        }
+        require('node:fs').readSync(held.read, Buffer.alloc(1));
+        const waiter = rf.fork();
+        if (waiter === 0) process.exit(lock.acquireSync(true, 10_000) ? 0 : 1);
+        rf.waitpid(holder);
+        try {
+          lock.release();
+        } catch {
+          // The waiter has had it.
+        }
+        t.report(rf.waitpid(waiter).status);
+      },
+      { args: [form] },
+    );
+    const [lock, rlock] = [
+      ['done', 'ERR_LOCK_NOT_ACQUIRED', true, null],
+      ['ERR_LOCK_NOT_OWNED', 'ERR_LOCK_NOT_OWNED', true, 'ERR_OWNER_DIED'],
+    ];
+    expect(run.reports).toEqual([lock, rlock, lock, rlock, 0]);
+  });
+
   test('Y03 Semaphore(2) counts 2, 1, 0, refuses, and may be raised above its start', async () => {
     const run = await cleanProgram(
       async (rf, t) => {
@@ -445,6 +495,8 @@ test('locks made in a child, and locks sent by their description, are the same l
     const bytes = new Uint8Array(allocate(4096).buffer);
     const length = new Int32Array(bytes.buffer, 0, 1);
     const received = () => decode(bytes.subarray(4, 4 + (length[0] as number)));
+    const fs = require('node:fs') as typeof import('node:fs');
+    const { ready, go } = t.pipes('ready', 'go');
     const pid = rf.fork();
     if (pid === 0) {
       const made = [new Lock(), new RLock(), new Semaphore(3), new BoundedSemaphore(2)] as const;
@@ -454,12 +506,13 @@ test('locks made in a child, and locks sent by their description, are the same l
       length[0] = message.length;
       const back = received() as unknown[];
       t.report(made.map((object, i) => object === back[i]));
-      rf.sleepSync(200);
+      fs.writeSync(ready.write, 'x');
+      fs.readSync(go.read, Buffer.alloc(1));
+      rf.sleepSync(50); // the parent is waiting by then
       made[0].release();
       process.exit(0);
     }
-    while (length[0] === 0) rf.sleepSync(5);
-    rf.sleepSync(50);
+    fs.readSync(ready.read, Buffer.alloc(1));
     const [lock, rlock, semaphore, bounded] = received() as [
       InstanceType<typeof Lock>,
       object,
@@ -468,6 +521,7 @@ test('locks made in a child, and locks sent by their description, are the same l
     ];
     t.report([lock instanceof Lock, rlock instanceof RLock, semaphore.getValue(), bounded instanceof BoundedSemaphore]);
     t.report(lock.acquireSync(false));
+    fs.writeSync(go.write, 'x');
     t.report([lock.acquireSync(), lock.recovered]);
     rf.waitpid(pid);
     const { handleOfTag } = t.internal('ipc/handles') as typeof import('../../dist/ipc/handles');

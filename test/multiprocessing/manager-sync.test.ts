@@ -96,6 +96,11 @@ describe.each(forms)('%s form', (form) => {
         t.report([await acquire(lock), lock.recovered?.name ?? null]); // its holder has ended inside of with()
         await lock.release();
         t.report([await lock.with(async () => lock.lockedSync()), await lock.locked(), lock.recovered]);
+        // What a holder that has ended has left may be released by another, once (test_lock).
+        t.report(await inChild(lock, async (own) => void (await acquire(own))));
+        t.report([await code(() => lock.release()), await code(() => lock.release()), await acquire(lock)]);
+        t.report(lock.recovered);
+        await lock.release();
         // An RLock: its holder acquires it again, and has to release it as often.
         const rlock = await manager.RLock();
         t.report([await acquire(rlock), await acquire(rlock, false), await code(() => rlock.release())]);
@@ -123,6 +128,9 @@ describe.each(forms)('%s form', (form) => {
       ['ERR_LOCK_NOT_ACQUIRED', 3],
       [true, 'OwnerDiedError'],
       [true, false, null],
+      0,
+      ['nothing', 'ERR_LOCK_NOT_ACQUIRED', true],
+      null,
       [true, true, 'nothing'],
       [false, 'ERR_LOCK_NOT_OWNED'],
       0,

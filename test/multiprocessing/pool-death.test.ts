@@ -299,6 +299,29 @@ test('an aborted task: waiting, it never runs; running, the worker is told, then
   ]);
 });
 
+test('one signal for the hundred chunks of a map, and for many tasks: one listener, no warning, all of them given up', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { getEventListeners } = require('node:events') as typeof import('node:events');
+    const pool = new t.mp.Pool(2, { gracePeriod: 100 });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const listeners = () => getEventListeners(signal, 'abort').length;
+    const squares = pool.map((x: number) => x * x, [...new Array(100).keys()], { signal, chunkSize: 1 });
+    t.report(listeners());
+    t.report([(await squares)[99], listeners()]);
+    const never = () => new Promise(() => {});
+    const results = Array.from({ length: 30 }, () => pool.apply(never, [], { signal }).catch((error) => error.code));
+    const others = pool.apply(() => 1, [], { signal: new AbortController().signal });
+    t.report(listeners());
+    controller.abort();
+    t.report([...new Set(await Promise.all(results))]);
+    t.report([listeners(), await others, await pool.apply(() => 2)]);
+    pool.close();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([1, [9801, 0], 1, ['ABORT_ERR'], [0, 1, 2]]);
+});
+
 test('a task that runs too long gives TimeoutError; its time begins when it does', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const pool = new t.mp.Pool(1, { gracePeriod: 50 });

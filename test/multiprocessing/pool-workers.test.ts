@@ -36,6 +36,30 @@ test('O17 the initializer runs once in each worker with its args, before any tas
   expect(run.reports).toEqual([['[true,"text"]'], ['not initialised', true, true]]);
 });
 
+test('O17 a pool that is closed at once has run the initializer in each of its workers (test_pool_initializer)', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { Pool, SharedValue } = t.mp;
+    for (const [size, tasks] of [
+      [1, 0],
+      [3, 0],
+      [3, 1],
+    ] as const) {
+      const count = new SharedValue('i32', 0);
+      const initializer = (by: number) => count.getLock().withSync(() => void (count.value += by));
+      const pool = new Pool(size, { initializer, initargs: [10] });
+      const results = pool.mapAsync((x: number) => x, new Array(tasks).fill(7));
+      pool.close();
+      await pool.join();
+      t.report([count.value, await results.get(0), pool.stats().forked]);
+    }
+  });
+  expect(run.reports).toEqual([
+    [10, [], 1],
+    [30, [], 3],
+    [30, [7], 3],
+  ]);
+});
+
 test('maxTasksPerChild replaces workers, the exact number of tasks each', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(3, { maxTasksPerChild: 10 });

@@ -98,6 +98,32 @@ test('O02 callback gets the whole result once, errorCallback the error once, nev
   ]);
 });
 
+test('O02 callbacks run with the async local storage of the call they were given to, promises go on with their own', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { AsyncLocalStorage } = require('node:async_hooks') as typeof import('node:async_hooks');
+    const storage = new AsyncLocalStorage<string>();
+    const pool = new t.mp.Pool(1);
+    const half = (x: number) => {
+      if (x % 2 === 1) throw new Error('odd');
+      return x / 2;
+    };
+    await pool.run(half, 2); // the worker is there, and was made outside
+    const flow = async () => {
+      const seen: unknown[] = [];
+      const look = () => void seen.push(storage.getStore());
+      await pool.applyAsync(half, [4], { callback: look }).get();
+      await pool.applyAsync(half, [5], { errorCallback: look }).wait();
+      await pool.mapAsync(half, [2, 4], { callback: look }).get();
+      await pool.run(half, 6);
+      look();
+      return seen;
+    };
+    t.report(await Promise.all(['one', 'two'].map((name) => storage.run(name, flow))));
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([[Array(4).fill('one'), Array(4).fill('two')]]);
+});
+
 test('O03 get with a timeout throws TimeoutError in time and a later get still gives the result; successful() before ready throws', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const { go } = t.pipes('go');
@@ -195,7 +221,7 @@ test('a result that cannot be sent fails its task alone, more often than there a
         .run(() => ({ f: () => 1, [Symbol.toStringTag]: 'thing' }))
         .catch((error: unknown) => error as InstanceType<typeof t.mp.MaybeEncodingError>);
       if (!(error instanceof t.mp.MaybeEncodingError)) throw new Error('another error');
-      t.report([error.name, error.code, typeof error.value, (error.cause as Error).name]);
+      t.report([error.name, error.code, typeof error.value, (error.cause as Error).name, error.exc === error.cause]);
     }
     t.report(await pool.map((x: number) => x, [1, 2]));
     const thrown = await pool
@@ -207,8 +233,29 @@ test('a result that cannot be sent fails its task alone, more often than there a
     t.report(pool.stats().forked);
     await pool[Symbol.asyncDispose]();
   });
-  const one = ['MaybeEncodingError', 'ERR_RESULT_NOT_CLONEABLE', 'string', 'DataCloneError'];
+  const one = ['MaybeEncodingError', 'ERR_RESULT_NOT_CLONEABLE', 'string', 'DataCloneError', true];
   expect(run.reports.slice(0, 8)).toEqual([one, one, one, one, one, one, [1, 2], 'MaybeEncodingError']);
+});
+
+test('an error whose own properties throw when they are read fails its task, and its worker lives', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(1);
+    for (const property of ['message', 'stack', 'extra', 'cause', 'code', 'name']) {
+      const work = () => {
+        throw Object.defineProperty(new Error('outer'), property, {
+          enumerable: true,
+          get() {
+            throw new Error('inner');
+          },
+        });
+      };
+      const error = await pool.run(work).catch((error: Error & { code: string }) => error);
+      t.report([error instanceof Error, (error as { code?: string }).code !== 'ERR_WORKER_DIED']);
+    }
+    t.report(await pool.run(() => 5));
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([...Array(6).fill([true, true]), 5]);
 });
 
 test('arguments that cannot be sent fail their call, and nothing hangs', async () => {

@@ -1,5 +1,8 @@
 /** `Process`: acceptance section P, and the rest of CPython's _TestProcess and _TestSubclassingProcess. */
-import { cleanProgram, program } from '../helpers/program';
+import { join } from 'node:path';
+import type { Connection } from '../../dist/multiprocessing';
+import { methodProgram, startMethods } from '../helpers/method-program';
+import { cleanProgram, packageRoot, program } from '../helpers/program';
 
 test('P01 a process with args, kwargs and a name: before, while and after it runs', async () => {
   const run = await cleanProgram(async (rf, t) => {
@@ -193,6 +196,67 @@ test.each([
   expect(run.code).toBe(code);
   expect(run.stderr).toContain(stderr);
   expect(run.reports).toEqual([['exit', code, false]]);
+});
+
+test.each(startMethods)(
+  'P05 daemonic children are ended at the end of the script, not at that of the others, which the loop goes on for (%s)',
+  async (method) => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        daemon: (ready: Connection) => {
+          ready.sendSync(true);
+          rf.sleepSync(20_000);
+          t.report('the daemon went on');
+        },
+        // Waits for the end of the daemon, of which it is told by the parent's loop, and answers to it.
+        other: async (parent: Connection, ready: Connection) => {
+          ready.sendSync(true);
+          t.report(await parent.recv());
+          parent.sendSync('goodbye');
+        },
+      }),
+      async (_rf, t, { daemon, other }) => {
+        const { Pipe, Process } = t.mp;
+        const [ready, started] = Pipe();
+        const [mine, theirs] = Pipe();
+        const processes = [
+          new Process({ target: daemon, args: [started], daemon: true }),
+          new Process({ target: other, args: [theirs, started] }),
+        ];
+        for (const process of processes) process.start();
+        ready.recvSync();
+        ready.recvSync();
+        process.on('beforeExit', () => {
+          t.report(['beforeExit', processes[1]?.exitCode]);
+          if (processes[1]?.exitCode !== null) return;
+          // The loop goes on by itself: a timer that does not keep it alive runs.
+          const look = setInterval(() => {
+            if (processes[0]?.exitCode === null) return;
+            clearInterval(look);
+            t.report(processes[0]?.exitCode);
+            mine.sendSync('hello');
+            mine.recv().then(t.report, t.report);
+          }, 5).unref();
+        });
+        process.on('exit', () => t.report('exit'));
+      },
+    );
+    const inner = run.reports.slice(2, -2);
+    expect(run.reports).toEqual([['beforeExit', null], -15, ...inner, ['beforeExit', 0], 'exit']);
+    expect(inner.sort()).toEqual(['goodbye', 'hello']);
+  },
+);
+
+test('a pool at work and a child beside it: the end of the script leaves the workers to their pool', async () => {
+  const run = await cleanProgram((rf, t) => {
+    const { Pool, Process } = t.mp;
+    const pool = new Pool(2);
+    new Process({ target: () => rf.sleepSync(200) }).start();
+    void pool.map((x: number) => x, [1, 2, 3]);
+    process.on('exit', () => t.report(pool.stats().forked));
+  });
+  expect(run.reports).toEqual([2]);
 });
 
 test('P07 join(0) and join(-1) return at once; terminate gives -15, kill -9; both are harmless afterwards', async () => {
@@ -664,6 +728,41 @@ test('P18 misuse throws at once', async () => {
     true,
     [type, type, type, type, type, type, type, { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' }],
   ]);
+});
+
+test('P18 in a Worker start() is refused as fork() is, by each start method, and so is a pool', async () => {
+  const run = await cleanProgram(
+    async (_rf, t) => {
+      const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
+      const work = async (path: string) => {
+        const { parentPort } = require('node:worker_threads') as typeof import('node:worker_threads');
+        const { getContext, Pool } = require(path) as typeof t.mp;
+        const codes: unknown[] = [];
+        for (const method of ['fork', 'spawn', 'forkserver'] as const) {
+          try {
+            new (getContext(method).Process)({ target: console.log }).start();
+          } catch (error) {
+            codes.push((error as { code: string }).code);
+          }
+        }
+        try {
+          new Pool(1);
+        } catch (error) {
+          codes.push((error as { code: string }).code);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50)); // nothing comes of it later
+        parentPort?.postMessage(codes);
+      };
+      const path = require.resolve(t.args[0] as string);
+      const worker = new Worker(`(${work.toString()})(${JSON.stringify(path)})`, { eval: true });
+      const [codes] = (await (require('node:events') as typeof import('node:events')).once(worker, 'message')) as [
+        unknown,
+      ];
+      t.report(codes);
+    },
+    { args: [join(packageRoot, 'dist', 'multiprocessing.js')] },
+  );
+  expect(run.reports).toEqual([Array(4).fill('ERR_FORK_IN_WORKER')]);
 });
 
 test('P24 anything is a target or an argument: nothing is serialised', async () => {

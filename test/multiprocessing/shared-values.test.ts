@@ -230,6 +230,47 @@ test('Y04 four processes add to a counter under its own lock', async () => {
   expect(run.reports).toEqual([20_000]);
 });
 
+test('test_sharedctypes, test_synchronize: a child doubles values, an array and the text of one, with and without locks', async () => {
+  const run = await program((rf, t) => {
+    const { SharedArray, SharedValue } = t.mp;
+    for (const options of [{}, { lock: false }]) {
+      const whole = new SharedValue('i', 7, options);
+      const part = new SharedValue('d', 1 / 3, options);
+      const long = new SharedValue('q', 2 ** 33, options);
+      const array = new SharedArray('d', [...new Array(10).keys()], options);
+      const text = new SharedArray('c', 20, options);
+      text.value = 'hello';
+      const pid = rf.fork();
+      if (pid === 0) {
+        whole.value *= 2;
+        part.value *= 2;
+        long.value *= 2n;
+        text.value += text.value;
+        for (let i = 0; i < array.length; i++) array[i] = (array[i] as number) * 2;
+        process.exit(0);
+      }
+      rf.waitpid(pid);
+      t.report([whole.value, part.value, Number(long.value), [...array], text.value, text.length]);
+    }
+    const text = new SharedArray('c', 'abcdef');
+    text.value = Buffer.from('xyz');
+    t.report([text.value, Buffer.from(text).toString()]);
+    const wrong = ['1234567', 'Ā', 5, null].map((each) => t.caught(() => (text.value = each as never))['code']);
+    t.report([...wrong, text.value, 'value' in new SharedArray('u8', 1)]);
+    text.value = '\u00e9\0b';
+    t.report([text.value, [...text.subarray(0, 4)]]);
+  });
+  const doubled = [14, 2 / 3, 2 ** 34, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18], 'hellohello', 20];
+  const type = 'ERR_INVALID_ARG_TYPE';
+  expect(run.reports).toEqual([
+    doubled,
+    doubled,
+    ['xyz', 'xyz\0ef'],
+    ['ERR_OUT_OF_RANGE', type, type, type, 'xyz', false],
+    ['é', [233, 0, 98, 0]],
+  ]);
+});
+
 test('M01 characters (type c), text in an array of them, and the plain view that getObj gives', async () => {
   const run = await program((rf, t) => {
     const { SharedArray, SharedValue } = t.mp;

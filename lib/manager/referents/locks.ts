@@ -59,6 +59,13 @@ export abstract class BaseLockReferent implements Held {
     this.#pass();
   }
 
+  /** Somebody releases it for a holder that has ended; whether there was one. */
+  protected forgetDeadHolder(): boolean {
+    const ownerDied = this.#ownerDied;
+    this.#ownerDied = false;
+    return ownerDied;
+  }
+
   /** The next in the line has it, or nobody. */
   protected pass(): void {
     this.#pass();
@@ -83,6 +90,7 @@ export abstract class BaseLockReferent implements Held {
 
 export class LockReferent extends BaseLockReferent {
   release(): void {
+    if (this.times === 0 && this.forgetDeadHolder()) return;
     if (this.times === 0) throw codedError(Error, 'ERR_LOCK_NOT_ACQUIRED', 'release() of a Lock that nobody holds');
     this.pass();
   }
