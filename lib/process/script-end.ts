@@ -7,14 +7,13 @@
  *     daemonic only      nobody does: the 'exit' that follows ends them (finalize.ts)
  */
 import { mainGlobal } from '../main-context';
-import { registerAtFork } from '../posix/at-fork';
-import { runsInChild } from '../posix/precompile';
+import { emptyInChild, registerAtFork } from '../posix/at-fork';
 import type { Popen } from './popen';
 
 /** Children that the loop is to live for. */
-const others = new Set<Popen>();
+const others = emptyInChild(new Set<Popen>());
 /** Children that are not to outlive the script. */
-const daemonic = new Set<Popen>();
+const daemonic = emptyInChild(new Set<Popen>());
 let isListening = false;
 
 /** A child that the loop is to live for has been started. */
@@ -59,12 +58,4 @@ function onScriptEnd(): void {
   settle();
 }
 
-runsInChild(listen);
-
-registerAtFork({
-  afterInChild() {
-    others.clear();
-    daemonic.clear();
-    listen();
-  },
-});
+registerAtFork({ afterInChild: listen });
