@@ -307,6 +307,7 @@ export interface Native {
     milliseconds: number,
   ): boolean;
   givePagesBack(offset: number, bytes: number): void;
+  writeFresh(offset: number, bytes: Uint8Array): boolean;
   // signal.cc
   kill(pid: number, signal: number): void;
   killpg(pgid: number, signal: number): void;

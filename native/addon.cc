@@ -47,6 +47,7 @@ constexpr Binding kBindings[] = {
     {"wordWait", WordWait},
     {"wordWaitEither", WordWaitEither},
     {"givePagesBack", GivePagesBack},
+    {"writeFresh", WriteFresh},
     {"wordWake", WordWake},
     {"wordSetAndWake", WordSetAndWake},
     {"onWaitEnd", OnWaitEnd},

@@ -189,6 +189,7 @@ Napi::Value CloseSegment(const Napi::CallbackInfo& info);
 // queue.cc
 Napi::Value WordWaitEither(const Napi::CallbackInfo& info);
 Napi::Value GivePagesBack(const Napi::CallbackInfo& info);
+Napi::Value WriteFresh(const Napi::CallbackInfo& info);
 
 // random.cc
 Napi::Value DrawEntropy(const Napi::CallbackInfo& info);

@@ -1,6 +1,7 @@
 // What queues need of the kernel beyond the arena's words: lib/ipc/gate.ts and lib/ipc/ring-writer.ts say what for.
 #include <fcntl.h>
 #include <math.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "bindings.h"
@@ -36,6 +37,27 @@ Napi::Value GivePagesBack(const Napi::CallbackInfo& info) {
             static_cast<off_t>(OffsetArgument(info, 0)), static_cast<off_t>(OffsetArgument(info, 1)));
 #endif
   return info.Env().Undefined();
+}
+
+// Binding: writeFresh(offset, bytes) -> whether they are there. By pwrite(2), which finds memory for a page and fills
+// it in one step: written through the mapping each page is a fault, and filled with zeros first (1 MB that is new: 500
+// µs against 900 on Linux 6.18; 1 MB that has been written before: 320 against 130).
+Napi::Value WriteFresh(const Napi::CallbackInfo& info) {
+#if defined(__linux__)
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  const uint8_t* data = bytes.Data();
+  auto offset = static_cast<off_t>(OffsetArgument(info, 0));
+  for (size_t left = bytes.ByteLength(); left > 0;) {
+    const ssize_t written = pwrite(arena::Descriptor(), data, left, offset);
+    if (written <= 0) return Napi::Boolean::New(info.Env(), false);
+    data += written;
+    offset += written;
+    left -= static_cast<size_t>(written);
+  }
+  return Napi::Boolean::New(info.Env(), true);
+#else
+  return Napi::Boolean::New(info.Env(), false);  // shared memory of POSIX objects need not take write(2)
+#endif
 }
 
 }  // namespace realfork

@@ -7,6 +7,7 @@ import { LONG, takeBuffer } from './buffers';
 import { makeError } from './error-classes';
 import { Tag, viewNames } from './format';
 import { handleOfTag, type HandleSource } from './handles';
+import { runsInChild } from '../posix/precompile';
 
 /** Buffer's raw readers, which @types/node leaves out; they take any view. */
 interface RawReader {
@@ -419,3 +420,5 @@ function readHandle(): unknown {
   const description = readValue();
   return (refs[id] = type.revive(description, source));
 }
+
+runsInChild(readMessage, readArray, readVarint, remember);

@@ -8,6 +8,7 @@ import { errorClassOf } from './error-classes';
 import { PACK_FROM, Tag, viewNames } from './format';
 import { handleOf, type HandleType } from './handles';
 import { reasonAgainst, Unclonable } from './unclonable';
+import { runsInChild } from '../posix/precompile';
 
 // Globals are looked up once: under a test runner's `vm` context each look costs a microsecond.
 const { getPrototypeOf, getOwnPropertyDescriptor, hasOwn, keys: keysOf, prototype: objectPrototype } = Object;
@@ -560,3 +561,5 @@ function takeBack(before: { at: number; seen: number; cuts: number; fds: number 
   else for (const [object, id] of map) if (id >= before.seen) map.delete(object);
   seen = before.seen;
 }
+
+runsInChild(writeNumber);

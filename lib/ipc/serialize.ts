@@ -7,6 +7,7 @@ import * as decoder from './decoder';
 import * as encoder from './encoder';
 import type { HandleSource } from './handles';
 import { cloneError, Unclonable } from './unclonable';
+import { runsInChild } from '../posix/precompile';
 
 /** How to write a message. */
 export interface EncodeOptions {
@@ -154,3 +155,5 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): unknown 
     }
   }
 }
+
+runsInChild(encode, messageOf, decode);

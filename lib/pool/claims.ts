@@ -10,6 +10,7 @@
  * first. When tasks are taken back again before the worker has come to the Resume, the number in the word is that of the
  * next one, and the worker goes on dropping.
  */
+import { runsInChild } from '../posix/precompile';
 import { allocate, arena, blockAt, markSent, requireFamily, type Block } from '../shared/arena';
 
 const TAKEN = 1 << 31;
@@ -32,6 +33,10 @@ export interface ClaimsPlace {
 /** The worker's words. */
 export class Claims {
   private readonly words: Int32Array;
+
+  static {
+    runsInChild(Claims.prototype.noteStarted, Claims.prototype.begin);
+  }
 
   constructor(
     private readonly block: Block,

@@ -4,6 +4,7 @@
  * above the last one given when it was forked.
  */
 import type { AnyFunction } from './task';
+import { runsInChild } from '../posix/precompile';
 
 const ids = new WeakMap<AnyFunction, number>();
 /** Weak, so that closures made for one call are not kept for ever. */
@@ -50,3 +51,5 @@ export function holdingAll<T>(fork: () => T): T {
 export function inherited(): Map<number, AnyFunction> {
   return held ?? new Map<number, AnyFunction>();
 }
+
+runsInChild(inherited);

@@ -23,6 +23,7 @@ import { Slabs } from './slabs';
 import { READABLE, WRITABLE } from './socket';
 import type { AnyFunction, Outcome, Task } from './task';
 import { WorkerProcess, type WorkerListener } from './worker-process';
+import { runsInChild } from '../posix/precompile';
 
 export interface SchedulerOptions {
   readonly size: number;
@@ -740,3 +741,5 @@ function outcomesOf(
 function terminated(): ProcessError {
   return new ProcessError('The pool was terminated before the task was done', { code: 'ERR_POOL_TERMINATED' });
 }
+
+runsInChild(Scheduler.prototype.abandon);

@@ -8,6 +8,7 @@
  *
  * A worker without a grant of the size it needs, and a pool that has no more slabs to give, use the socket.
  */
+import { native } from '../native';
 import { allocate, blockAt, release, type Block } from '../shared/arena';
 
 /** Messages from this size on go by a slab. */
@@ -25,6 +26,8 @@ export class Slab {
   readonly capacity: number;
   readonly #block: Block;
   readonly #bytes: Uint8Array;
+  /** This process has written to it: its pages are there, and known here. */
+  #isUsed = false;
 
   constructor(block: Block) {
     this.#block = block;
@@ -37,9 +40,12 @@ export class Slab {
   write(pieces: readonly Uint8Array[], headroom: number): void {
     let at = -headroom;
     for (const piece of pieces) {
-      this.#bytes.set(at < 0 ? piece.subarray(headroom) : piece, Math.max(0, at));
+      const bytes = at < 0 ? piece.subarray(headroom) : piece;
+      const to = Math.max(0, at);
+      if (this.#isUsed || !native.writeFresh(this.offset + to, bytes)) this.#bytes.set(bytes, to);
       at += piece.length;
     }
+    this.#isUsed = true;
   }
 
   /** The message; valid until the slab is given back. */

@@ -1,6 +1,7 @@
 /** Bytes on the socket between a pool and a worker: the calls of native/connection.cc, without messages. */
 import { constants } from 'node:os';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 
 export const READABLE = 1;
 export const WRITABLE = 2;
@@ -30,3 +31,5 @@ export function sendAll(fd: number, bytes: Uint8Array, length: number): number {
 }
 
 native.connectionExchange(); // has to be made before the first call
+
+runsInChild(sendAll);

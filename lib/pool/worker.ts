@@ -4,6 +4,7 @@
  */
 import { native } from '../native';
 import { registerAtFork } from '../posix/at-fork';
+import { runsInChild } from '../posix/precompile';
 import { closeSync } from 'node:fs';
 import { codedError } from '../errors';
 import { decode, encode } from '../ipc/serialize';
@@ -86,7 +87,7 @@ class Worker {
   #watch = 0;
   #end: (() => void) | undefined;
 
-  constructor({ fd, claims }: WorkerSetup) {
+  constructor({ fd, claims }: Pick<WorkerSetup, 'fd' | 'claims'>) {
     this.#fd = fd;
     this.#claims = claims;
   }
@@ -284,6 +285,14 @@ class Worker {
   #sendAll(bytes: Uint8Array, length: number): void {
     // EPIPE: the parent is gone, and so is this process soon.
     if (sendAll(this.#fd, bytes, length) < 0) process.exit(1);
+  }
+
+  static {
+    // What every worker runs before its first task and after it. Private methods can be named through an instance only.
+    const some = new Worker({ fd: -1, claims: undefined as unknown as Claims });
+    runsInChild(runWorker, Worker, isThenable, some.serve, some.answer, some.close);
+    runsInChild(some.#onReadable, some.#run, some.#begin, some.#call, some.#arguments, some.#bytes);
+    runsInChild(some.#finish, some.#done, some.#send, some.#sendAll, some.#leave);
   }
 }
 

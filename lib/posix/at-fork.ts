@@ -31,21 +31,14 @@ interface Collection<T> {
 }
 
 /** What {@link emptyInChild} was given. */
-class Belongings<T> {
-  constructor(
-    private readonly members: Collection<T>,
-    private readonly letGo: ((member: T) => void) | undefined,
-  ) {}
+interface Belongings<T> {
+  readonly members: Collection<T>;
+  readonly letGo: ((member: T) => void) | undefined;
+}
 
-  forget(): void {
-    if (this.letGo !== undefined) this.members.forEach(this.letGo);
-    this.members.clear();
-  }
-
-  /** Most often, and then a child is to lose no time with it. */
-  get isEmpty(): boolean {
-    return this.members.size === 0;
-  }
+function forget<T>({ members, letGo }: Belongings<T>): void {
+  if (letGo !== undefined) members.forEach(letGo);
+  members.clear();
 }
 
 type Step = (() => void) | Belongings<never>;
@@ -104,10 +97,7 @@ export function emptyInChild<C extends Collection<T>, T = C extends Collection<i
   members: C,
   letGo?: (member: T) => void,
 ): C {
-  registered.afterInChild = [
-    ...registered.afterInChild,
-    new Belongings<T>(members, letGo) as unknown as Belongings<never>,
-  ];
+  registered.afterInChild = [...registered.afterInChild, { members, letGo } as unknown as Belongings<never>];
   return members;
 }
 
@@ -122,10 +112,12 @@ export function runAfter(side: 'afterInParent' | 'afterInChild'): void {
   for (const step of registered[side]) {
     try {
       if (typeof step === 'function') step();
-      else if (!step.isEmpty) step.forget();
+      else if (step.members.size > 0) forget(step); // most often there is nothing
     } catch (error) {
       failure ??= { error };
     }
   }
   if (failure !== undefined) throw failure.error;
 }
+
+runsInChild(forget);

@@ -4,6 +4,7 @@ import { native } from '../native';
 import { validateBoolean } from '../validate';
 import { registerAtFork } from './at-fork';
 import { signalName, signalNumber, type Signal, type SignalName } from './signal-names';
+import { runsInChild } from './precompile';
 
 function requireLinux(call: string): void {
   if (process.platform === 'linux') return;
@@ -115,3 +116,5 @@ export function getParentDeathSignal(): SignalName | null {
   const number = native.getParentDeathSignal();
   return number === 0 ? null : signalName(number);
 }
+
+runsInChild(setParentDeathSignal, requireLinux);

@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { codedError } from '../errors';
 import { invalidType, outOfRange, validateInt32 } from '../validate';
+import { runsInChild } from './precompile';
 
 /** A real-time signal of Linux: `'SIGRTMIN'` is 34 with glibc, `'SIGRTMAX'` 64. */
 export type RealTimeSignal = 'SIGRTMIN' | 'SIGRTMAX' | `SIGRTMIN+${number}` | `SIGRTMAX-${number}`;
@@ -70,3 +71,5 @@ export function signalNumbers(signals: unknown, argument = 'signals'): number[] 
     return number;
   });
 }
+
+runsInChild(signalNumber);

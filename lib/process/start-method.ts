@@ -2,6 +2,7 @@
 import { ProcessError } from '../errors';
 import { invalidType, invalidValue } from '../validate';
 import type { StartMethod } from './popen';
+import { runsInChild } from '../posix/precompile';
 
 /** What this host has, the default first. */
 export function startMethods(): StartMethod[] {
@@ -32,3 +33,5 @@ export function validateStartMethod(method: unknown): asserts method is StartMet
     throw invalidValue('method', `must be one of ${startMethods().join(', ')}`, method);
   }
 }
+
+runsInChild(chooseStartMethod);
