@@ -45,18 +45,36 @@ bool InConditionWait(const Thread& thread) {
          (machine::Argument2(thread.context) & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
 }
 
+// A call that makes a process or a thread is not interrupted by a signal but begun anew behind it (-ERESTARTNOINTR in
+// copy_process, Linux kernel/fork.c). Around it, in fork(3), a thread holds glibc's locks of its fork handlers and of
+// malloc.
+bool MakesProcess(long call) {
+  constexpr long kCalls[] = {
+    SYS_clone,
+#if defined(SYS_clone3)
+    SYS_clone3,
+#endif
+#if defined(SYS_fork)
+    SYS_fork,
+    SYS_vfork,
+#endif
+  };
+  return std::find(std::begin(kCalls), std::end(kCalls), call) != std::end(kCalls);
+}
+
 enum class Verdict { kReady, kAgain, kNotNeeded };
 
 // A Worker is absent in the child and must hold no lock there. In epoll_wait, or in any other call that a signal
-// interrupts, it holds none. In the wait of a condition variable it stands in Atomics.wait, or in a garbage collection
-// that waits for V8's threads: then it may hold a lock of the whole process (seen: cppgc's g_process_mutex, which every
-// new Worker takes). Idle V8 threads have nothing to do for a collection, and one that waited for long before they were
-// found idle has been told so.
+// interrupts, it holds none; in child_process.spawn it may be at fork(3). In the wait of a condition variable it stands
+// in Atomics.wait, or in a garbage collection that waits for V8's threads: then it may hold a lock of the whole process
+// (seen: cppgc's g_process_mutex, which every new Worker takes). Idle V8 threads have nothing to do for a collection,
+// and one that waited for long before they were found idle has been told so.
 Verdict JudgeWorker(Thread* thread, bool platform_idle) {
   if (!InConditionWait(*thread)) {
     thread->waits_since = 0;
     const long call = machine::InterruptedCall(thread->context);
-    return call == machine::kNone || call == SYS_futex ? Verdict::kAgain : Verdict::kReady;
+    const bool may_hold_locks = call == machine::kNone || call == SYS_futex || MakesProcess(call);
+    return may_hold_locks ? Verdict::kAgain : Verdict::kReady;
   }
   if (thread->waits_since == 0) thread->waits_since = NowMs();
   return platform_idle && NowMs() - thread->waits_since > kConditionWaitMs ? Verdict::kReady : Verdict::kAgain;

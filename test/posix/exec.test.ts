@@ -172,7 +172,7 @@ describe('errors of exec', () => {
     const run = await program(
       async (rf, t) => {
         const fs = require('node:fs') as typeof import('node:fs');
-        process.on('SIGUSR2', () => t.report('SIGUSR2'));
+        const signalled = new Promise((resolve) => process.on('SIGUSR2', resolve));
         process.stdout.write('');
         process.stdin.on('data', () => {});
         const state = () => [
@@ -191,7 +191,7 @@ describe('errors of exec', () => {
         }
         t.report(JSON.stringify(state()) === JSON.stringify(before));
         process.kill(process.pid, 'SIGUSR2');
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        t.report(await signalled);
         t.report((await fs.promises.readFile('/proc/self/comm')).length > 0);
         const pid = rf.fork();
         if (pid === 0) process.exit(6);
