@@ -16,22 +16,24 @@ const SECONDS = 0.5;
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
+/** The median of rounds, each of so many calls, for so long. */
+async function perSecond(count, work, seconds = SECONDS) {
+  const figures = [];
+  const end = now() + seconds * 1000;
+  while (figures.length < ROUNDS || now() < end) {
+    const start = now();
+    await work();
+    figures.push((count * 1000) / (now() - start));
+  }
+  return median(figures);
+}
+
 const CLOSURES = 'closures';
 
 /** A closure written anew for every call, which only a worker forked after that can know: calls per second. */
 async function closures() {
   const { Pool } = await import('realfork/multiprocessing');
   const pool = new Pool(2);
-  const rate = async (calls, work) => {
-    const figures = [];
-    const end = now() + SECONDS * 4000;
-    while (figures.length < ROUNDS || now() < end) {
-      const start = now();
-      await work(calls);
-      figures.push((calls * 1000) / (now() - start));
-    }
-    return median(figures);
-  };
   const call = async (i) => {
     if ((await pool.run(() => i)) !== i) throw new Error('a wrong result');
   };
@@ -39,9 +41,10 @@ async function closures() {
     for (let i = 0; i < calls; i++) await call(i);
   };
   await inTurn(20);
+  const together = () => Promise.all(Array.from({ length: 50 }, (_, i) => call(i)));
   const result = {
-    after: await rate(50, inTurn),
-    together: await rate(50, (calls) => Promise.all(Array.from({ length: calls }, (_, i) => call(i)))),
+    after: await perSecond(50, () => inTurn(50), 4 * SECONDS),
+    together: await perSecond(50, together, 4 * SECONDS),
   };
   await pool.terminate();
   return result;
@@ -61,16 +64,6 @@ export async function run({ name }) {
     await end(pool);
   }
   const pool = make();
-  const perSecond = async (count, work) => {
-    const figures = [];
-    const end = now() + SECONDS * 1000;
-    while (figures.length < ROUNDS || now() < end) {
-      const start = now();
-      await work();
-      figures.push((count * 1000) / (now() - start));
-    }
-    return median(figures);
-  };
   const all = (task, items) => Promise.all(items.map((item) => call(pool, task, item)));
   const check = (results, wanted) => {
     if (results.length !== wanted.count || !wanted.is(results.at(-1))) throw new Error('a wrong result');

@@ -3,11 +3,11 @@
  * message before anything is made of it, so that no message can take more memory than some multiple of its own size.
  */
 import { InvalidMessageError } from '../errors';
+import { runsInChild } from '../posix/precompile';
 import { LONG, takeBuffer } from './buffers';
 import { makeError } from './error-classes';
 import { Tag, viewNames } from './format';
 import { handleOfTag, type HandleSource } from './handles';
-import { runsInChild } from '../posix/precompile';
 
 /** Buffer's raw readers, which @types/node leaves out; they take any view. */
 interface RawReader {

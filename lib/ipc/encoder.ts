@@ -4,11 +4,11 @@
  */
 import { types } from 'node:util';
 import { native } from '../native';
+import { runsInChild } from '../posix/precompile';
 import { errorClassOf } from './error-classes';
 import { PACK_FROM, Tag, viewNames } from './format';
 import { handleOf, type HandleType } from './handles';
 import { reasonAgainst, Unclonable } from './unclonable';
-import { runsInChild } from '../posix/precompile';
 
 // Globals are looked up once: under a test runner's `vm` context each look costs a microsecond.
 const { getPrototypeOf, getOwnPropertyDescriptor, hasOwn, keys: keysOf, prototype: objectPrototype } = Object;

@@ -3,11 +3,11 @@
  * costs more than a microsecond each way before it has written anything.
  */
 import { InvalidMessageError } from '../errors';
+import { runsInChild } from '../posix/precompile';
 import * as decoder from './decoder';
 import * as encoder from './encoder';
 import type { HandleSource } from './handles';
 import { cloneError, Unclonable } from './unclonable';
-import { runsInChild } from '../posix/precompile';
 
 /** How to write a message. */
 export interface EncodeOptions {

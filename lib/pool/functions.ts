@@ -3,8 +3,8 @@
  * given to a function before the fork means the same in the child. A worker knows the functions whose numbers are not
  * above the last one given when it was forked.
  */
-import type { AnyFunction } from './task';
 import { runsInChild } from '../posix/precompile';
+import type { AnyFunction } from './task';
 
 const ids = new WeakMap<AnyFunction, number>();
 /** Weak, so that closures made for one call are not kept for ever. */

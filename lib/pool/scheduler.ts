@@ -12,6 +12,7 @@
 import { ProcessError, TimeoutError, WorkerDiedError, AbortError, type WorkerDeath } from '../errors';
 import { native } from '../native';
 import { emptyInChild } from '../posix/at-fork';
+import { runsInChild } from '../posix/precompile';
 import { ClaimTable } from './claims';
 import { decode } from '../ipc/serialize';
 import { Deque } from './deque';
@@ -23,7 +24,6 @@ import { Slabs } from './slabs';
 import { READABLE, WRITABLE } from './socket';
 import type { AnyFunction, Outcome, Task } from './task';
 import { WorkerProcess, type WorkerListener } from './worker-process';
-import { runsInChild } from '../posix/precompile';
 
 export interface SchedulerOptions {
   readonly size: number;

@@ -78,13 +78,13 @@ export function registerAtFork(hooks: AtForkHooks): void {
   for (const [side, hook] of chosen) {
     if (side === 'before') registered.before = [hook, ...registered.before];
     else if (side === 'afterInParent') registered.afterInParent = [...registered.afterInParent, hook];
-    else addInChild(hook, hooks.afterInChild as () => void);
+    else addInChild(hook);
+    if (side === 'afterInChild') runsInChild(hooks.afterInChild as () => void);
   }
 }
 
-function addInChild(step: Step, hook: () => void): void {
+function addInChild(step: Step): void {
   registered.afterInChild = [...registered.afterInChild, step];
-  runsInChild(hook);
 }
 
 /**
@@ -97,7 +97,7 @@ export function emptyInChild<C extends Collection<T>, T = C extends Collection<i
   members: C,
   letGo?: (member: T) => void,
 ): C {
-  registered.afterInChild = [...registered.afterInChild, { members, letGo } as unknown as Belongings<never>];
+  addInChild({ members, letGo } as unknown as Belongings<never>);
   return members;
 }
 

@@ -1,8 +1,8 @@
 /** Which start method is the default: decided once. */
 import { ProcessError } from '../errors';
 import { invalidType, invalidValue } from '../validate';
-import type { StartMethod } from './popen';
 import { runsInChild } from '../posix/precompile';
+import type { StartMethod } from './popen';
 
 /** What this host has, the default first. */
 export function startMethods(): StartMethod[] {

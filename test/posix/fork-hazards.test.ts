@@ -581,17 +581,21 @@ test('hazard: only V8 and this thread are in the child; JavaScript Workers and p
   expect(all.parent).toBeGreaterThan(all.child + 4);
 });
 
+/** A child that does `work` once its parent, killed by SIGKILL, is gone. */
+const orphan = (work: string) => `
+  const { fork } = require(${JSON.stringify(packageRoot)});
+  const parent = process.pid;
+  if (fork() === 0) {
+    const timer = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(timer);
+      ${work}
+    }, 5);
+  } else process.kill(process.pid, 'SIGKILL');`;
+
 test('hazard: the parent killed with SIGKILL leaves a child that goes on and ends by itself', async () => {
   const run = await script(
-    `const { fork } = require(${JSON.stringify(packageRoot)});
-     const parent = process.pid;
-     if (fork() === 0) {
-       const timer = setInterval(() => {
-         if (process.ppid === parent) return;
-         clearInterval(timer);
-         require('fs').promises.stat('/').then(() => console.log('orphan works', process.ppid !== parent));
-       }, 5);
-     } else process.kill(process.pid, 'SIGKILL');`,
+    orphan("require('fs').promises.stat('/').then(() => console.log('orphan works', process.ppid !== parent));"),
     { grace: 5_000 },
   );
   expect([run.signal, run.output, run.stderr]).toEqual(['SIGKILL', 'orphan works true\n', '']);
@@ -600,17 +604,10 @@ test('hazard: the parent killed with SIGKILL leaves a child that goes on and end
 // Abseil's mutexes, in Node 22 and later, say so on stderr when a thread is not known to the kernel by its former id.
 test('hazard: the threads of V8 work in a child whose parent is gone', async () => {
   const run = await script(
-    `const { fork } = require(${JSON.stringify(packageRoot)});
-     const parent = process.pid;
-     if (fork() === 0) {
-       const timer = setInterval(() => {
-         if (process.ppid === parent) return;
-         clearInterval(timer);
-         const kept = [];
-         for (let i = 0; i < 3e6; i++) kept[i % 50_000] = { number: i, pair: [i, i + 1], text: 'x' + i };
-         console.log('collected', kept.length);
-       }, 5);
-     } else process.kill(process.pid, 'SIGKILL');`,
+    orphan(`
+      const kept = [];
+      for (let i = 0; i < 3e6; i++) kept[i % 50_000] = { number: i, pair: [i, i + 1], text: 'x' + i };
+      console.log('collected', kept.length);`),
     { grace: 10_000 },
   );
   expect([run.signal, run.output, run.stderr]).toEqual(['SIGKILL', 'collected 50000\n', '']);
