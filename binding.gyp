@@ -45,6 +45,7 @@
         "native/thread_follow.cc",
         "native/thread_revive.cc",
         "native/thread_safe_functions.cc",
+        "native/thread_stay.cc",
         "native/thread_stop.cc",
         "native/thread_table.cc",
         "native/threads.cc",

@@ -37,8 +37,10 @@ inline long InterruptedCall(const ucontext_t* context) {
   return kNone;
 }
 
-inline long Argument2(const ucontext_t* context) {
-  return context->uc_mcontext.gregs[REG_RSI];
+// Of the call that InterruptedCall names, counted from 0.
+inline long Argument(const ucontext_t* context, int index) {
+  constexpr int kRegisters[] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
+  return context->uc_mcontext.gregs[kRegisters[index]];
 }
 
 // sigreturn(2): on entry to the handler the stack pointer stands on the return address just below the ucontext, which
@@ -74,8 +76,8 @@ inline long InterruptedCall(const ucontext_t* context) {
   return kNone;
 }
 
-inline long Argument2(const ucontext_t* context) {
-  return static_cast<long>(context->uc_mcontext.regs[1]);
+inline long Argument(const ucontext_t* context, int index) {
+  return static_cast<long>(context->uc_mcontext.regs[index]);
 }
 
 // The kernel's frame starts with the siginfo, and sp points at it (arch/arm64/kernel/signal.c, struct rt_sigframe).

@@ -45,6 +45,7 @@ int TriesFor(const Thread& thread, uint64_t before) {
 bool TakesSignals(Thread* thread, uint64_t before) {
   constexpr timespec kPause{0, 50'000};
   if (thread->kind == Kind::kKernel) return false;
+  if (thread->stay.load() != kLeaves) return true;
   for (int tries = 0;; tries++) {
     const int limit = TriesFor(*thread, before);
     if (limit == 0) break;

@@ -106,6 +106,7 @@ void Revive() {
     // The kernel clears it, whatever it holds, when the thread ends.
     *thread->tid_word = thread->tid_value;
     thread->hold.store(0);
+    thread->stay.store(kLeaves);
     thread->parked = false;
     LeaveSignalsToMainThread(thread.get());
     auto& stack = thread->remains->stack;

@@ -11,6 +11,7 @@
 
 #include "futex.h"
 #include "machine.h"
+#include "thread_stay.h"
 #include "v8_bridge.h"
 
 #if defined(__x86_64__)
@@ -67,33 +68,54 @@ void Answer(Thread* thread) {
   if (thread->answered.exchange(1) == 0 && stop.awaited.fetch_sub(1) == 1) FutexWakeAll(&stop.awaited);
 }
 
-void OnParkSignal(int, siginfo_t* info, void* context) {
-  const int saved_errno = errno;
+void RecordSpecific(Thread* thread) {
+  thread->specific_count = 0;
+  for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++) {
+    void* value = pthread_getspecific(key);
+    if (value != nullptr) thread->remains->specific[thread->specific_count++] = {key, value};
+  }
+}
+
+Thread* FindSelf() {
   const pid_t self = static_cast<pid_t>(syscall(SYS_gettid));
   for (const auto& thread : Table()) {
-    if (thread->tid != self) continue;
-    const int number = thread->hold.load();
-    thread->saved_errno = saved_errno;
-    thread->info = info;
-    thread->context = static_cast<ucontext_t*>(context);
-    thread->in_isolate = v8_bridge::ThreadHasIsolate();
-    if (thread->kind == Kind::kPlatform) {
-      if (thread->thread_pointer == 0) RecordIdentity(thread.get());
-      thread->specific_count = 0;
-      for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++) {
-        void* value = pthread_getspecific(key);
-        if (value != nullptr) thread->remains->specific[thread->specific_count++] = {key, value};
-      }
-    }
-    if (stop.task != nullptr) stop.task(stop.task_argument);
-    Answer(thread.get());
-    for (;;) {
-      const int gate = stop.gate.load();
-      if (number == 0 || thread->hold.load() != number) break;
-      FutexWait(&stop.gate, gate);
-    }
-    FutexWakeOne(&stop.gate);  // passes on the wake-up of Release
-    break;
+    if (thread->tid == self) return thread.get();
+  }
+  return nullptr;
+}
+
+void WaitAtGate(Thread* thread, int number) {
+  for (;;) {
+    const int gate = stop.gate.load();
+    if (number == 0 || thread->hold.load() != number) break;
+    FutexWait(&stop.gate, gate);
+  }
+  FutexWakeOne(&stop.gate);  // passes on the wake-up of Release
+}
+
+void OnParkSignal(int, siginfo_t* info, void* context) {
+  const int saved_errno = errno;
+  Thread* thread = FindSelf();
+  // A setuid-like call of another thread sends the same signal, to a thread that stays too.
+  if (thread == nullptr || thread->stay.load() != kLeaves) return;
+  const int number = thread->hold.load();
+  thread->saved_errno = saved_errno;
+  thread->info = info;
+  thread->context = static_cast<ucontext_t*>(context);
+  thread->in_isolate = v8_bridge::ThreadHasIsolate();
+  if (thread->kind == Kind::kPlatform) {
+    if (thread->thread_pointer == 0) RecordIdentity(thread);
+    RecordSpecific(thread);
+  }
+  if (stop.task != nullptr) stop.task(stop.task_argument);
+  const bool stays = number != 0 && MayStay(*thread);
+  if (stays) thread->stay.store(kHeld);
+  Answer(thread);
+  if (stays) {
+    if (thread->hold.load() != number) LetStay(thread);  // by Stop, which did not wait for the answer
+    StayInHandler(thread);
+  } else {
+    WaitAtGate(thread, number);
   }
   errno = saved_errno;
 }
@@ -132,6 +154,10 @@ void Stop(const std::vector<Thread*>& threads) {
     thread->answered.store(0);
     thread->hold.store(++thread->stops);
     thread->parked = true;
+    if (Hold(thread)) {
+      Answer(thread);  // for it: what it found at an earlier stop is true still
+      continue;
+    }
     if (syscall(SYS_tgkill, getpid(), thread->tid, kParkSignal) != 0) MarkGone(thread);
   }
   const long deadline = NowMs() + kAnswerLimitMs;
@@ -155,6 +181,7 @@ void Stop(const std::vector<Thread*>& threads) {
 }
 
 void StopWith(const std::vector<Thread*>& threads, void (*task)(void*), void* argument) {
+  Dismiss(threads);
   stop.task_argument = argument;
   stop.task = task;
   Stop(threads);
@@ -169,6 +196,7 @@ void OpenGate() {
 void Let(Thread* thread) {
   thread->parked = false;
   thread->hold.store(0);
+  LetStay(thread);
 }
 
 void LetAllGo() {

@@ -39,6 +39,7 @@ struct Range {
 struct {
   std::vector<std::unique_ptr<Thread>> threads;
   std::vector<Range> v8_text;
+  std::vector<Range> uv_data;
   Range async_send;
   ptrdiff_t tid_word_offset = 0;  // from the thread pointer; 0: ask the kernel
   bool is_learned = false;
@@ -180,19 +181,37 @@ void Scan() {
 
 namespace {
 
-int OnObject(dl_phdr_info* object, size_t, void* address) {
-  std::vector<Range> text;
-  bool is_v8 = false;
+// The segments with these flags (PF_X, PF_W) of the object in which an address lies.
+struct Segments {
+  uintptr_t address;
+  ElfW(Word) flag;
+  std::vector<Range> ranges;
+};
+
+int OnObject(dl_phdr_info* object, size_t, void* argument) {
+  auto* wanted = static_cast<Segments*>(argument);
+  std::vector<Range> ranges;
+  bool is_it = false;
   for (int i = 0; i < object->dlpi_phnum; i++) {
     const auto& header = object->dlpi_phdr[i];
     if (header.p_type != PT_LOAD) continue;
     const uintptr_t begin = object->dlpi_addr + header.p_vaddr;
     const Range range{begin, begin + header.p_memsz};
-    if (range.Contains(reinterpret_cast<uintptr_t>(address))) is_v8 = true;
-    if (header.p_flags & PF_X) text.push_back(range);
+    if (range.Contains(wanted->address)) is_it = true;
+    if (header.p_flags & wanted->flag) ranges.push_back(range);
   }
-  if (is_v8) table.v8_text = text;
-  return is_v8 ? 1 : 0;
+  if (is_it) wanted->ranges = ranges;
+  return is_it ? 1 : 0;
+}
+
+std::vector<Range> SegmentsAround(void* address, ElfW(Word) flag) {
+  Segments segments{reinterpret_cast<uintptr_t>(address), flag, {}};
+  dl_iterate_phdr(OnObject, &segments);
+  return segments.ranges;
+}
+
+bool AnyContains(const std::vector<Range>& ranges, uintptr_t address) {
+  return std::any_of(ranges.begin(), ranges.end(), [address](const Range& range) { return range.Contains(address); });
 }
 
 // The compiler has put all that uv_async_send calls (uv__async_send) into it, in Node 20 to 26.
@@ -253,8 +272,11 @@ int* OwnTidWord() {
 }
 
 bool InV8Text(uintptr_t address) {
-  return std::any_of(table.v8_text.begin(), table.v8_text.end(),
-                     [address](const Range& range) { return range.Contains(address); });
+  return AnyContains(table.v8_text, address);
+}
+
+bool InUvData(uintptr_t address) {
+  return AnyContains(table.uv_data, address);
 }
 
 bool InAsyncSend(uintptr_t address) {
@@ -264,7 +286,8 @@ bool InAsyncSend(uintptr_t address) {
 void Learn() {
   static std::once_flag once;  // two Workers may load the addon at the same time
   std::call_once(once, [] {
-    dl_iterate_phdr(OnObject, v8_bridge::AddressInsideV8());
+    table.v8_text = SegmentsAround(v8_bridge::AddressInsideV8(), PF_X);
+    table.uv_data = SegmentsAround(reinterpret_cast<void*>(uv_async_send), PF_W);
     LocateTidWord();
     LocateAsyncSend();
     Scan();

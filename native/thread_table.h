@@ -25,6 +25,15 @@ enum class Kind {
   kKernel,    // io_uring's: answers no signal, absent in the child
 };
 
+// Whether a thread stays in its handler from one stop to the next; see thread_stay.h.
+enum Stay : int {
+  kLeaves,     // it does not: the next stop signals it
+  kStays,      // it waits there for what it was waiting for when it was stopped
+  kHeld,       // the same, while it is stopped
+  kWantsOut,   // what it was waiting for has come while it is stopped
+  kDismissed,  // it is to leave, and has not yet
+};
+
 // What is large of a thread that is brought back. Apart from the rest, which each fork writes: a page that is written
 // is copied.
 struct ThreadRemains {
@@ -51,6 +60,7 @@ struct Thread {
   // must leave its first handler, or it would never take the second signal: so it stays for one number only.
   std::atomic<int> hold{0};
   int stops = 0;
+  std::atomic<int> stay{kLeaves};  // futex
 
   // See FollowMask.
   bool follows_mask = false;
@@ -95,6 +105,9 @@ int* OwnTidWord();
 
 // Whether the address lies in the code of the object (program or libnode) that holds V8.
 bool InV8Text(uintptr_t address);
+
+// Whether the address lies among the static variables of the object that holds libuv.
+bool InUvData(uintptr_t address);
 
 // Whether the address lies in libuv's uv_async_send, which Node's threads call to wake its loop.
 bool InAsyncSend(uintptr_t address);

@@ -42,7 +42,7 @@ bool SafeForCopy(const Thread& thread) {
 bool InConditionWait(const Thread& thread) {
   // glibc's condition variables wait with FUTEX_WAIT_BITSET, its mutexes with FUTEX_WAIT.
   return machine::InterruptedCall(thread.context) == SYS_futex &&
-         (machine::Argument2(thread.context) & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+         (machine::Argument(thread.context, 1) & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
 }
 
 // A call that makes a process or a thread is not interrupted by a signal but begun anew behind it (-ERESTARTNOINTR in
@@ -80,10 +80,17 @@ Verdict JudgeWorker(Thread* thread, bool platform_idle) {
   return platform_idle && NowMs() - thread->waits_since > kConditionWaitMs ? Verdict::kReady : Verdict::kAgain;
 }
 
+// A thread of libuv's pool waits for work at a static condition variable (libuv src/threadpool.c); nothing that a
+// Worker does before it has an isolate waits at one.
+bool IsIdlePoolThread(const Thread& thread) {
+  return !thread.in_isolate && InConditionWait(thread) &&
+         InUvData(static_cast<uintptr_t>(machine::Argument(thread.context, 0)));
+}
+
 Verdict JudgeOther(Thread* thread, bool platform_idle) {
   if (thread->in_isolate) thread->kind = Kind::kWorker;
   if (thread->kind == Kind::kWorker) return JudgeWorker(thread, platform_idle);
-  if (AgeMs(*thread) > kSettledMs) thread->kind = Kind::kForeign;
+  if (IsIdlePoolThread(*thread) || AgeMs(*thread) > kSettledMs) thread->kind = Kind::kForeign;
   const bool waits = machine::InterruptedCall(thread->context) != machine::kNone;
   return waits || thread->kind == Kind::kForeign ? Verdict::kNotNeeded : Verdict::kAgain;
 }

@@ -31,6 +31,14 @@ export interface NativeHelper {
   unrefEmitter(): number;
 }
 
+export interface ThreadState {
+  readonly tid: number;
+  /** How often it has gone to wait. */
+  readonly waits: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export interface Tools {
   /** System calls that only tests need; loaded at first use. */
   readonly helper: NativeHelper;
@@ -60,6 +68,10 @@ export interface Tools {
   waitUntil(condition: () => unknown, what: string, deadlineMs?: number): Promise<void>;
   /** The fields of /proc/<pid>/stat after the name: [state, ppid, ...], or undefined when the process is gone. */
   stat(pid: number): string[] | undefined;
+  /** The threads beside the main one: from /proc/self/task. */
+  threads(): ThreadState[];
+  /** The number of the system call that a thread waits in; NaN while it runs. */
+  systemCallOf(tid: number): number;
   /** What `call` throws, as data: `{ name, code, errno, syscall, pid, fd, path }`, absent fields left out. */
   caught(call: () => unknown): Readonly<Record<string, unknown>>;
 }
@@ -111,6 +123,23 @@ export function tools(args: readonly unknown[]): Tools {
         if (performance.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${what}`);
         await new Promise((resolve) => setTimeout(resolve, pause));
       }
+    },
+    threads() {
+      const { readdirSync } = require('node:fs') as typeof import('node:fs');
+      const tids = readdirSync('/proc/self/task').filter((tid) => Number(tid) !== process.pid);
+      return tids.map((tid) => {
+        const status = readFileSync(`/proc/self/task/${tid}/status`, 'latin1');
+        const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)![1]);
+        return {
+          tid: Number(tid),
+          waits: field('voluntary_ctxt_switches'),
+          uid: field('Uid'),
+          gid: field('Gid'),
+        };
+      });
+    },
+    systemCallOf(tid) {
+      return parseInt(readFileSync(`/proc/self/task/${tid}/syscall`, 'latin1'), 10);
     },
     stat(pid) {
       try {

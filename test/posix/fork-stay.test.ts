@@ -1,0 +1,131 @@
+/** V8's idle threads stay in their signal handler from one fork to the next: native/thread_stay.h. */
+import { constants } from 'node:os';
+import { withFailingCall } from '../helpers/conditions';
+import { cleanProgram, program } from '../helpers/program';
+
+const FUTEX_WAITV = 449; // futex_waitv(2), by which a thread stays; the same number on every architecture
+
+/** Runs in the programs: garbage whose collection V8 shares among its threads. */
+const collectGarbage = `
+  const kept = [];
+  for (let i = 0; i < 300_000; i++) kept[i % 100_000] = { i, text: 'item ' + i };
+`;
+
+test('a hundred forks of an idle process wake no thread of V8', async () => {
+  const run = await cleanProgram(
+    (rf, t) => {
+      const forkOnce = () => {
+        const pid = rf.fork();
+        if (pid === 0) rf._exit(0);
+        return rf.waitpid(pid).status;
+      };
+      for (let i = 0; i < 50; i++) forkOnce(); // until V8 has compiled what is hot here
+      const before = t.threads().filter(({ tid }) => t.systemCallOf(tid) === t.args[0]);
+      for (let i = 0; i < 100; i++) forkOnce();
+      const after = new Map(t.threads().map(({ tid, waits }) => [tid, waits]));
+      const woken = before.reduce((sum, { tid, waits }) => sum + after.get(tid)! - waits, 0);
+      t.report([rf.forkSupport().v8Threads > 0, before.length > 0, woken]);
+    },
+    { args: [FUTEX_WAITV] },
+  );
+  const [hasThreads, stay, woken] = run.reports[0];
+  expect(stay).toBe(hasThreads);
+  expect(woken).toBeLessThan(20); // V8 has a task for them now and then
+});
+
+test.each([
+  ['by futex_waitv(2)', []],
+  ['at the gate, where the kernel has no futex_waitv(2)', withFailingCall(FUTEX_WAITV, constants.errno.ENOSYS)],
+  ['at the gate, in a sandbox that forbids futex_waitv(2)', withFailingCall(FUTEX_WAITV, constants.errno.EPERM)],
+])('threads that wait %s are there for V8 in parent, child and grandchild', async (_how, wrapper) => {
+  const run = await program(
+    (rf, t) => {
+      const load = new Function(t.args[0]) as () => void;
+      /** The CPU time of the threads beside the main one that a load takes, in clock ticks. */
+      const threadTime = () => {
+        const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs');
+        return readdirSync('/proc/self/task')
+          .filter((tid) => Number(tid) !== process.pid)
+          .map((tid) => readFileSync(`/proc/self/task/${tid}/schedstat`, 'latin1'))
+          .reduce((sum, line) => sum + parseInt(line, 10) / 1e6, 0);
+      };
+      const helped = () => {
+        const before = threadTime();
+        load();
+        return threadTime() - before > 1;
+      };
+      const inChild = (depth: number): void => {
+        for (let i = 0; i < 3; i++) {
+          const pid = rf.fork();
+          if (pid === 0) {
+            if (depth > 0) inChild(depth - 1);
+            t.report(helped());
+            process.exit(0);
+          }
+          if (rf.waitpid(pid).status !== 0) t.report('a child failed');
+        }
+      };
+      inChild(1);
+      t.report(helped());
+    },
+    { args: [collectGarbage], wrapper },
+  );
+  expect(run.stderr).toBe('');
+  expect(run.reports).toEqual(Array(13).fill(true));
+});
+
+const asRoot = process.getuid!() === 0 ? test : test.skip;
+
+asRoot('setuid(2) reaches the threads that stay, in the parent and in a child that has forked', async () => {
+  const run = await cleanProgram((rf, t) => {
+    const users = () => [...new Set(t.threads().map(({ uid, gid }) => `${uid},${gid}`))];
+    const forkOnce = () => {
+      const pid = rf.fork();
+      if (pid === 0) rf._exit(0);
+      rf.waitpid(pid);
+    };
+    forkOnce();
+    const pid = rf.fork();
+    if (pid === 0) {
+      forkOnce();
+      process.setgid!(12346);
+      process.setuid!(12347);
+      forkOnce();
+      t.report(['child', users()]);
+      process.exit(0);
+    }
+    rf.waitpid(pid);
+    process.setgid!(12348);
+    process.setuid!(12349);
+    forkOnce();
+    t.report(['parent', users()]);
+  });
+  expect(run.reports).toEqual([
+    ['child', ['12347,12346']],
+    ['parent', ['12349,12348']],
+  ]);
+});
+
+test('a mask set while threads stay is theirs when they leave, and keeps a signal for the main thread', async () => {
+  const run = await program(
+    (rf, t) => {
+      const load = new Function(t.args[0]) as () => void;
+      const forkOnce = () => {
+        const pid = rf.fork();
+        if (pid === 0) rf._exit(0);
+        rf.waitpid(pid);
+      };
+      forkOnce();
+      rf.sigprocmask(rf.SIG_BLOCK, ['SIGUSR2']);
+      load(); // the threads leave
+      process.kill(process.pid, 'SIGUSR2');
+      load();
+      t.report(rf.sigpending());
+      rf.sigprocmask(rf.SIG_UNBLOCK, ['SIGUSR2']);
+    },
+    { args: [collectGarbage] },
+  );
+  expect(run.stderr).toBe('');
+  expect(run.reports).toEqual([['SIGUSR2']]);
+  expect(run.signal).toBe('SIGUSR2');
+});
