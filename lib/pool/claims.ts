@@ -35,7 +35,8 @@ export class Claims {
   private readonly words: Int32Array;
 
   static {
-    runsInChild(Claims.prototype.noteStarted, Claims.prototype.begin);
+    const { noteStarted, begin, load, exchange } = Claims.prototype;
+    runsInChild(noteStarted, begin, load, exchange);
   }
 
   constructor(
@@ -68,8 +69,8 @@ export class Claims {
 
   /** Worker: begin the next task. False when it was taken back. */
   begin(): boolean {
-    for (let word = this.#load(); word >= 0;) {
-      const before = this.#exchange(word, (word + 1) & COUNT);
+    for (let word = this.load(); word >= 0;) {
+      const before = this.exchange(word, (word + 1) & COUNT);
       if (before === word) return true;
       word = before;
     }
@@ -78,28 +79,28 @@ export class Claims {
 
   /** Worker: at the Resume with this number. */
   resume(number: number): void {
-    this.#exchange(TAKEN | number, 0);
+    this.exchange(TAKEN | number, 0);
   }
 
   /** Pool: how many were begun of those sent since the last Resume; 0 when the worker has not come to that Resume. */
   begun(): number {
-    return Math.max(0, this.#load());
+    return Math.max(0, this.load());
   }
 
   /** Pool: the same, and no further one will be begun before the Resume with this number. */
   takeBack(number: number): number {
-    for (let word = this.#load(); ;) {
-      const before = this.#exchange(word, TAKEN | number);
+    for (let word = this.load(); ;) {
+      const before = this.exchange(word, TAKEN | number);
       if (before === word) return Math.max(0, word);
       word = before;
     }
   }
 
-  #load(): number {
+  private load(): number {
     return Atomics.load(this.words, this.at + Word.Begun);
   }
 
-  #exchange(expected: number, next: number): number {
+  private exchange(expected: number, next: number): number {
     return Atomics.compareExchange(this.words, this.at + Word.Begun, expected, next);
   }
 

@@ -81,7 +81,7 @@ const LONG = 5;
 const FOR_EVER = 0x7fffffff;
 
 /** Pools of this process, for its children. */
-const schedulers = emptyInChild(new Set<WeakRef<Scheduler>>(), (reference) => reference.deref()?.abandon());
+const schedulers = emptyInChild(new Set<WeakRef<Scheduler>>(), abandon);
 const forgotten = new FinalizationRegistry<WeakRef<Scheduler>>((reference) => schedulers.delete(reference));
 
 export class Scheduler implements WorkerListener {
@@ -742,4 +742,8 @@ function terminated(): ProcessError {
   return new ProcessError('The pool was terminated before the task was done', { code: 'ERR_POOL_TERMINATED' });
 }
 
-runsInChild(Scheduler.prototype.abandon);
+function abandon(reference: WeakRef<Scheduler>): void {
+  reference.deref()?.abandon();
+}
+
+runsInChild(abandon, Scheduler.prototype.abandon);

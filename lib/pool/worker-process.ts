@@ -4,6 +4,7 @@ import type { WorkerDeath } from '../errors';
 import { DupFd } from '../ipc/dup-fd';
 import { native } from '../native';
 import { signalName } from '../posix/signal-names';
+import { runsInChild } from '../posix/precompile';
 import { setParentDeathSignal } from '../posix/prctl';
 import { describeFunction } from '../process/importable';
 import type { StartMethod } from '../process/popen';
@@ -16,7 +17,7 @@ import { holdingAll, idOf, lastId } from './functions';
 import type { AnyFunction, Task } from './task';
 import { remoteWorker } from './remote-worker';
 import { Grants, type Slabs } from './slabs';
-import { runWorker } from './worker';
+import { runWorker, type WorkerSetup } from './worker';
 
 /** Milliseconds of work that a worker has in its socket at most, beside the task it runs. */
 const AHEAD_MS = 1;
@@ -62,19 +63,27 @@ export interface WorkerListener {
 }
 
 function forked(ours: number, theirs: number, claims: Claims, { initializer, initargs }: WorkerOptions): PoolWorker {
-  const parent = native.getpid();
-  return new ForkPoolWorker({
-    daemon: true,
-    args: initargs,
-    target: (...args: unknown[]) => {
-      closeSync(ours); // else the end of the stream would never come
-      // A parent that is killed tells nobody; one that was gone before this line never will.
-      if (canFollowParent) setParentDeathSignal('SIGKILL');
-      if (native.getppid() !== parent) native.leaveProcess(1);
-      return runWorker({ fd: theirs, claims, initializer }, args);
-    },
-  });
+  const inherited = { ours, parent: native.getpid(), setup: { fd: theirs, claims, initializer } };
+  return new ForkPoolWorker({ daemon: true, args: initargs, target: beginWork.bind(undefined, inherited) });
 }
+
+interface Inherited {
+  /** The pool's end of the socket. */
+  readonly ours: number;
+  readonly parent: number;
+  readonly setup: WorkerSetup;
+}
+
+/** In the worker. */
+function beginWork({ ours, parent, setup }: Inherited, ...initargs: unknown[]): Promise<void> {
+  closeSync(ours); // else the end of the stream would never come
+  // A parent that is killed tells nobody; one that was gone before this line never will.
+  if (canFollowParent) setParentDeathSignal('SIGKILL');
+  if (native.getppid() !== parent) native.leaveProcess(1);
+  return runWorker(setup, initargs);
+}
+
+runsInChild(beginWork);
 
 function remote(theirs: number, claims: Claims, { method, initializer, initargs }: WorkerOptions): PoolWorker {
   const named = initializer === undefined ? undefined : describeFunction(initializer);
@@ -121,6 +130,7 @@ export class WorkerProcess {
   /** Functions that a worker which is no fork was told of. */
   readonly #told = new Set<number>();
   readonly #process: PoolWorker;
+  readonly #listener: WorkerListener;
 
   /** Starts it. @throws What `Process.start` throws. */
   constructor(
@@ -143,10 +153,9 @@ export class WorkerProcess {
     } finally {
       closeSync(theirs);
     }
-    process.onEnd = () => {
-      this.#noteEnd();
-      listener.onEnd(this, this.#death as WorkerDeath);
-    };
+    // One that has ended within start() tells nobody; its socket will, and look() finds it.
+    process.onEnd = () => this.#end();
+    this.#listener = listener;
     this.#process = process;
     this.pid = process.pid as number;
     this.channel = new Channel(ours, (events) => listener.onReady(this, events));
@@ -267,7 +276,7 @@ export class WorkerProcess {
 
   /** Look whether it has ended, which calls `onEnd` if so. */
   look(): void {
-    if (this.#death === undefined) void this.#process.exitCode;
+    if (this.#death === undefined && this.#process.exitCode !== null) this.#end();
   }
 
   /** Readable from its end on. */
@@ -280,12 +289,14 @@ export class WorkerProcess {
     return this.#death;
   }
 
-  #noteEnd(): void {
+  #end(): void {
+    if (this.#death !== undefined) return; // told by the process while look() asked it
     const code = this.#process.exitCode ?? 0;
     this.#death =
       code < 0
         ? { pid: this.pid, exitCode: null, signal: signalName(-code) as NodeJS.Signals }
         : { pid: this.pid, exitCode: code, signal: null };
+    this.#listener.onEnd(this, this.#death);
   }
 
   /** Give up what it holds here. It has ended. */

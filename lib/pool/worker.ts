@@ -94,11 +94,12 @@ class Worker {
 
   /** The promise settles when the pool has closed its end. */
   serve(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#end = resolve;
-      this.#watch = native.watchDescriptor(this.#fd, READABLE, () => this.#onReadable());
-      this.#onReadable();
-    });
+    const promise = new Promise<void>(keepResolve);
+    this.#end = resolveKept;
+    const onReadable = this.#onReadable.bind(this);
+    this.#watch = native.watchDescriptor(this.#fd, READABLE, onReadable);
+    onReadable();
+    return promise;
   }
 
   /** Let go of the socket: in a process that this one has forked, or at the end. */
@@ -290,10 +291,16 @@ class Worker {
   static {
     // What every worker runs before its first task and after it. Private methods can be named through an instance only.
     const some = new Worker({ fd: -1, claims: undefined as unknown as Claims });
-    runsInChild(runWorker, Worker, isThenable, some.serve, some.answer, some.close);
+    runsInChild(runWorker, Worker, isThenable, keepResolve, some.serve, some.answer, some.close);
     runsInChild(some.#onReadable, some.#run, some.#begin, some.#call, some.#arguments, some.#bytes);
     runsInChild(some.#finish, some.#done, some.#send, some.#sendAll, some.#leave);
   }
+}
+
+let resolveKept: (() => void) | undefined;
+
+function keepResolve(resolve: () => void): void {
+  resolveKept = resolve;
 }
 
 const outgoing = new Uint8Array(64 * 1024);

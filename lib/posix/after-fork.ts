@@ -55,24 +55,31 @@ function leaveSafely(): void {
     noteExitCode(process, 0);
     queueMicrotask(() => noteExitCode(process, 0));
   }
-  if (watched.has(process)) return; // inherited from a forked parent
-  watched.add(process);
-  let replaced = Object.getOwnPropertyDescriptor(process, 'emit')?.value as Emit | undefined;
-  let ending = process._exiting;
-  Object.defineProperty(process, 'emit', {
-    get(this: object): unknown {
-      if (!process._exiting || ending) return replaced ?? Reflect.get(Object.getPrototypeOf(process) as object, 'emit');
-      ending = true;
-      return replaced === undefined ? emitNotingLast(process) : noteAfter(process, replaced);
-    },
-    set(value: Emit) {
-      replaced = value;
-    },
-    enumerable: false,
-    configurable: true,
-  });
+  if (isWatched) return; // inherited from a forked parent
+  isWatched = true;
+  replaced = Object.getOwnPropertyDescriptor(process, 'emit')?.value as Emit | undefined;
+  ending = process._exiting;
+  Object.defineProperty(process, 'emit', { get: getEmit, set: setEmit, enumerable: false, configurable: true });
 }
-const watched = new WeakSet<object>();
+
+/** Whether `process.emit` is what this module has made of it. */
+let isWatched = false;
+/** Somebody's replacement of it. */
+let replaced: Emit | undefined;
+/** The lookup for `'exit'` has been seen. */
+let ending = false;
+
+function getEmit(): unknown {
+  const process = mainGlobal.process as NodeJS.Process & ExitInternals;
+  if (!process._exiting || ending) return replaced ?? Reflect.get(Object.getPrototypeOf(process) as object, 'emit');
+  ending = true;
+  return replaced === undefined ? emitNotingLast(process) : noteAfter(process, replaced);
+}
+
+function setEmit(value: Emit): void {
+  replaced = value;
+}
+
 
 /** What Node keeps on `process` without documenting it; unchanged from 18 to 26. */
 interface ExitInternals {
@@ -87,13 +94,15 @@ type Emit = (this: unknown, ...args: unknown[]) => boolean;
 /** Node's own `emit`, with the noting appended to the listeners it is about to run. */
 function emitNotingLast(process: NodeJS.Process & ExitInternals): Emit {
   noteExitCode(process, 0); // stays when a listener throws and somebody catches that
-  const note = (code: number) => {
-    noteExitCode(process, code);
-    if (parentHadWorkers && calledByNodeItself()) native.leaveProcess(Number(process.exitCode ?? code) | 0);
-  };
   // Past process.on(), which would count listeners and tell 'newListener' of this one.
-  process._events.exit = [process._events.exit ?? [], note].flat();
+  process._events.exit = [process._events.exit ?? [], noteAtExit.bind(process)].flat();
   return Reflect.get(Object.getPrototypeOf(process) as object, 'emit') as Emit;
+}
+
+/** The listener that runs last. */
+function noteAtExit(this: NodeJS.Process, code: number): void {
+  noteExitCode(this, code);
+  if (parentHadWorkers && calledByNodeItself()) native.leaveProcess(Number(this.exitCode ?? code) | 0);
 }
 
 /**
@@ -102,7 +111,7 @@ function emitNotingLast(process: NodeJS.Process & ExitInternals): Emit {
  */
 function calledByNodeItself(): boolean {
   const { stackTraceLimit, prepareStackTrace } = Error;
-  const mine = ['calledByNodeItself', 'note', 'emit'].length;
+  const mine = ['calledByNodeItself', 'noteAtExit', 'emit'].length;
   const holder: { stack?: unknown } = {};
   try {
     Error.stackTraceLimit = mine + 1;
@@ -236,7 +245,9 @@ runsInChild(
   repairChild,
   renewPid,
   leaveSafely,
+  getEmit,
   emitNotingLast,
+  noteAtExit,
   noteExitCode,
   renewMathRandom,
   renewCryptoCaches,

@@ -16,7 +16,12 @@ const functions: AnyFunction[] = [];
 
 /** Name functions that a child runs on its way to its own code. */
 export function runsInChild(...more: readonly (AnyFunction | (abstract new (...args: never[]) => unknown))[]): void {
-  functions.push(...(more as AnyFunction[]));
+  functions.push(...(more as AnyFunction[]).filter(hasSource));
+}
+
+/** V8's function ends the process when it is given a bound function, a Proxy, or a function of an addon. */
+function hasSource(fn: AnyFunction): boolean {
+  return !Function.prototype.toString.call(fn).endsWith('{ [native code] }');
 }
 
 const FLAG = '--allow-natives-syntax';

@@ -8,8 +8,10 @@ import { afterFlush, writeError } from './stdio';
 /** Run the target; its end is the child's. */
 export function runToEnd(target: () => unknown, name: string): void {
   announced = name;
-  mainGlobal.process.off('uncaughtExceptionMonitor', announce); // a fork server's child comes here twice
-  mainGlobal.process.on('uncaughtExceptionMonitor', announce);
+  if (announcer !== native.getpid()) {
+    announcer = native.getpid(); // a fork server's child comes here twice
+    mainGlobal.process.on('uncaughtExceptionMonitor', announce);
+  }
   const fail = (error: unknown): void => {
     reportError(error, name);
     finish(1);
@@ -21,7 +23,7 @@ export function runToEnd(target: () => unknown, name: string): void {
     return fail(error);
   }
   // Without a promise to wait for, the end is that of every Node program: when the loop has nothing left to do.
-  if (isThenable(result)) result.then(() => finish(), fail);
+  if (isThenable(result)) result.then(finishAfter, fail);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -29,6 +31,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 let announced = '';
+/** The process that has {@link announce} as a listener. */
+let announcer = 0;
 
 /** Say whose error it is that Node is about to print. */
 function announce(): void {
@@ -43,7 +47,15 @@ export function reportError(error: unknown, name: string): void {
 /** Exit, `'exit'` listeners and finalizers included, when the output has left. */
 export function finish(code?: number): void {
   if (code !== undefined) mainGlobal.process.exitCode = code;
-  afterFlush(() => mainGlobal.process.exit());
+  afterFlush(exit);
+}
+
+function finishAfter(): void {
+  finish();
+}
+
+function exit(): void {
+  mainGlobal.process.exit();
 }
 
 /** Leave at once. */
@@ -51,4 +63,8 @@ export function end(code: number): never {
   return native.leaveProcess(code);
 }
 
-runsInChild(runToEnd, isThenable, finish);
+runsInChild(runToEnd, isThenable, finish, finishAfter, exit);
+// Node's own: what process.exit calls, and how it reads the code.
+const { exit: nodesExit, off } = process;
+const { get: readExitCode = exit } = Object.getOwnPropertyDescriptor(process, 'exitCode') ?? {};
+runsInChild(nodesExit, off, readExitCode);

@@ -85,7 +85,8 @@ function begin(target: () => unknown, name: string, kept: ReadonlySet<object>): 
   } catch (error) {
     return abort(error, name);
   }
-  native.abandonStack(beginAfresh, () => scope.runInAsyncScope(runToEnd, undefined, target, name), finish, nothing);
+  const run = scope.runInAsyncScope.bind(scope, runToEnd, undefined, target, name);
+  native.abandonStack(beginAfresh, run, finish, nothing);
   return unreachable();
 }
 

@@ -342,3 +342,30 @@ test('a task that runs too long gives TimeoutError; its time begins when it does
   });
   expect(run.reports).toEqual([['done', 'quick', 'TimeoutError', 'TimeoutError', 'after'], 'TimeoutError', 'after']);
 });
+
+test('a worker that has ended before its start() returns is noticed', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const { readFileSync } = require('node:fs') as typeof import('node:fs');
+    const children = () =>
+      readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+    rf.registerAtFork({
+      afterInParent() {
+        while (children().every((pid) => t.stat(pid)?.[0] !== 'Z'));
+      },
+    });
+    for (const blocking of [false, true]) {
+      const pool = new t.mp.Pool(1, { initializer: () => process.exit(3) });
+      try {
+        if (blocking) pool.applySync(() => 1);
+        else await pool.run(() => 1);
+      } catch (error) {
+        t.report([(error as Error).name, (error as InstanceType<typeof t.mp.WorkerDiedError>).exitCode]);
+      }
+      await pool.terminate();
+    }
+  });
+  expect(run.reports).toEqual([
+    ['WorkerDiedError', 3],
+    ['WorkerDiedError', 3],
+  ]);
+});

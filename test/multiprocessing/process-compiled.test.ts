@@ -45,11 +45,10 @@ async function compiled(work: Work, children: number): Promise<number> {
 }
 
 test.each([
-  // What is left are Node's own process.exit and the like, and closures that are made in the child.
   ['a child compiles hardly anything but its target', processes],
   ['a worker of a pool compiles hardly anything but its task', closures],
 ])('%s', async (_, work) => {
   const [few, many] = [await compiled(work, 2), await compiled(work, 12)];
   expect(few).toBeGreaterThan(100); // the log is what it is taken for
-  expect((many - few) / 10).toBeLessThan(12);
+  expect((many - few) / 10).toBeLessThan(4);
 });

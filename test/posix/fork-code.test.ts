@@ -381,3 +381,18 @@ test('F24 a dynamic import that is under way during the fork settles in the pare
   expect(run.stderr).toBe('');
   expect(run.output.trim().split('\n').sort()).toEqual(['child 2', 'parent 1 0']);
 });
+
+test('hooks may be functions without source text: bound ones, proxies, built-in ones', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const bound = function (this: string) {
+      t.report(this);
+    }.bind('bound');
+    const proxy = new Proxy(() => t.report('proxy'), {});
+    for (const afterInChild of [bound, proxy, Math.random]) rf.registerAtFork({ afterInChild });
+    const child = new t.mp.Process({ target: t.report.bind(t, 'target') });
+    child.start();
+    await child.join();
+    t.report(child.exitCode);
+  });
+  expect(run.reports).toEqual(['bound', 'proxy', 'target', 0]);
+});
