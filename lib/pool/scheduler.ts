@@ -3,7 +3,7 @@
  *
  *     submit ─> queue ─> a worker that is idle and knows the function
  *                        else a new worker, while there are fewer than `size`
- *                        else an idle worker that does not know it is renewed: let go, and forked anew
+ *                        else an idle worker that does not know it is renewed: forked anew, and let go
  *                        else, as answers come: workers get tasks ahead, as much as 1 ms of them
  *
  *     a worker ends ─> its answers are read ─> the tasks it had begun fail, the others go back to the front of the queue
@@ -228,6 +228,12 @@ export class Scheduler implements WorkerListener {
     this.#afterwards();
   }
 
+  /** Let go of the worker that has idled longest. */
+  #letGoOfIdle(): void {
+    const worker = this.#idle.shift();
+    if (worker !== undefined) this.#letGo(worker);
+  }
+
   /** The first task of the queue that is still wanted. */
   #front(): Task | undefined {
     for (;;) {
@@ -245,11 +251,12 @@ export class Scheduler implements WorkerListener {
       idle.splice(i, 1);
       return worker;
     }
-    const full = this.#workers.size >= this.size;
-    if (full && idle.length === 0) return undefined;
+    if (this.#workers.size >= this.size && idle.length === 0) return undefined;
     if (performance.now() < this.#mayForkAt) return undefined;
-    if (full) this.#letGo(idle.shift() as WorkerProcess); // the one that has idled longest
-    return this.#fork();
+    const worker = this.#fork();
+    // After the fork, so that a processor is free for the new one, and nobody is gone when there cannot be another.
+    if (this.#workers.size > this.size) this.#letGoOfIdle();
+    return worker;
   }
 
   #give(worker: WorkerProcess, tasks: readonly Task[], now: number): void {
