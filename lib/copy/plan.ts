@@ -3,7 +3,7 @@
  * have the plan without its being sent to them.
  */
 import { PosixError, errnoMessage, errnoName } from '../errors';
-import { lstatSync, type BigIntStats } from 'node:fs';
+import { lstatSync, statSync, type BigIntStats } from 'node:fs';
 import { identityOf, kindOf, listFolder, lookAt, type Entry, type Kind } from './folder';
 import { bytesOf, folderOf, forFs, inFolder, nameOf, textOf, type BytePath } from './path';
 
@@ -201,12 +201,15 @@ class Planner {
   }
 
   #mayReplace(source: BytePath, target: BytePath, entry: Entry, old: Pick<Entry, 'kind' | 'identity'>): boolean {
-    if (old.kind === 'folder') {
-      this.#problem(target, `is a folder, and a ${entry.kind} is not put in its place`);
+    if (old.kind !== 'file' && old.kind !== 'symlink') {
+      // A FIFO, socket or device is somebody's way to a process or a driver (/dev/null): --force is not about those.
+      this.#problem(target, `is a ${old.kind}, and a ${entry.kind} is not put in its place`);
     } else if (old.identity !== '' && old.identity === entry.identity) {
       this.#problem(target, `is the same file as '${textOf(source)}'`);
     } else if (!this.#force) {
       this.#problem(source, EXISTS);
+    } else if (entry.kind === 'symlink' && leadsTo(source, old.identity)) {
+      this.#problem(target, `is the file that '${textOf(source)}' leads to, and would be lost`);
     } else {
       return true;
     }
@@ -245,6 +248,16 @@ class Planner {
 
   #problem(path: BytePath, reason: string): void {
     this.#plan.problems.push({ path: textOf(path), reason });
+  }
+}
+
+/** Whether a symbolic link ends at this file. */
+function leadsTo(link: BytePath, identity: string): boolean {
+  try {
+    const { dev, ino } = statSync(forFs(link));
+    return identityOf(dev, ino) === identity;
+  } catch {
+    return false; // it leads nowhere, in a circle, or where we may not look; the file is within reach under its own name
   }
 }
 
