@@ -5,7 +5,7 @@
 import { PosixError, errnoMessage, errnoName } from '../errors';
 import { lstatSync, statSync, type BigIntStats } from 'node:fs';
 import { identityOf, kindOf, listFolder, lookAt, type Entry, type Kind } from './folder';
-import { bytesOf, folderOf, forFs, inFolder, nameOf, textOf, type BytePath } from './path';
+import { folderOf, forFs, inFolder, nameOf, textOf, type BytePath } from './path';
 
 /** A folder of the target, made before its files and given its mode and times after them. */
 export interface PlannedFolder {
@@ -83,7 +83,7 @@ export function reasonOf(error: unknown): string {
  *
  * @throws {@link Refusal} a source is not there, is the destination or has it inside.
  */
-export function makePlan(sources: readonly string[], destination: string, force: boolean): Plan {
+export function makePlan(sources: readonly BytePath[], destination: BytePath, force: boolean): Plan {
   return new Planner(force).plan(sources, destination);
 }
 
@@ -99,12 +99,12 @@ class Planner {
     this.#force = force;
   }
 
-  plan(sources: readonly string[], destination: string): Plan {
-    const to = bytesOf(destination);
+  plan(sources: readonly BytePath[], to: BytePath): Plan {
+    const destination = textOf(to);
     const into = lookAt(to, true)?.isDirectory() === true;
     if (!into && sources.length > 1)
       throw new Refusal(`'${destination}' is not a folder, and there are several sources`);
-    if (!into && destination.endsWith('/') && lookAt(bytesOf(sources[0] as string), false)?.isDirectory() !== true) {
+    if (!into && to.endsWith('/') && lookAt(sources[0] as BytePath, false)?.isDirectory() !== true) {
       throw new Refusal(`'${destination}' is not a folder`);
     }
     const parent = folderOf(to);
@@ -112,22 +112,22 @@ class Planner {
       throw new Refusal(`there is no folder '${textOf(parent)}' to make '${destination}' in`);
     }
     const targets = new Set<string>();
-    for (const source of sources) {
-      const from = bytesOf(source);
+    for (const from of sources) {
       const name = nameOf(from);
       // `SOURCE/.` and `SOURCE/..` stand for the content, as in cp: it goes into the destination itself.
       const target = into && name !== '' && name !== '.' && name !== '..' ? inFolder(to, name) : to;
       if (targets.has(target) && target !== to) {
-        throw new Refusal(`'${source}' and another source would both become '${textOf(target)}'`);
+        throw new Refusal(`'${textOf(from)}' and another source would both become '${textOf(target)}'`);
       }
       targets.add(target);
-      this.#addSource(source, from, target);
+      this.#addSource(from, target);
     }
     for (let folder = this.#open.pop(); folder !== undefined; folder = this.#open.pop()) this.#readFolder(folder);
     return this.#plan;
   }
 
-  #addSource(source: string, from: BytePath, target: BytePath): void {
+  #addSource(from: BytePath, target: BytePath): void {
+    const source = textOf(from);
     const stats = lookAt(from, false);
     if (stats === undefined) throw new Refusal(`there is no '${source}'`);
     const kind = kindOf(stats.mode);

@@ -244,6 +244,20 @@ describe('where it goes', () => {
     expect(readlinkSync(at('copy'))).toBe('file');
   });
 
+  test('names that are not UTF-8, as arguments too', async () => {
+    const bytes = (name: string) => Buffer.from(at(name), 'latin1');
+    writeFileSync(bytes('a\xff'), 'ff');
+    writeFileSync(bytes('a\xfe'), 'fe');
+    mkdirSync(bytes('to\x80'));
+    // Node cannot pass them on; printf can.
+    const command = `cp -q "$(printf 'a\\376')" "$(printf 'a\\377')" -j2 "$(printf 'to\\200')"`;
+    const run = await runNode([cliPath], { cwd: folder, wrapper: ['sh', '-c', `exec "$@" ${command}`, 'sh'] });
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(bytes('to\x80/a\xff'), 'utf8')).toBe('ff');
+    expect(readFileSync(bytes('to\x80/a\xfe'), 'utf8')).toBe('fe');
+    expect(readdirSync(folder)).toHaveLength(3);
+  });
+
   test('options come before, between and after', async () => {
     write('file');
     await copied(['-j', '2', 'file', 'a']);
