@@ -166,6 +166,23 @@ test('a stop during the start rejects the start, and leaves nothing', async () =
   expect(run.reports).toEqual(['ERR_PREFORK_STOPPED']);
 });
 
+test('the status socket answers whatever path it is asked for', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const folder = require('node:fs').mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const path = `${folder}/status.sock`;
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      statusPath: path,
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end(),
+    });
+    for (const odd of ['//', '//[', '/health?full', 'http://[/']) t.report((await t.http.ask(path, odd)).status);
+    await server.stop();
+    require('node:fs').rmdirSync(folder);
+  });
+  expect(run.reports).toEqual([404, 404, 200, 404]);
+});
+
 test('status and health over a Unix socket that only its owner can use', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const fs = require('node:fs') as typeof import('node:fs');
