@@ -141,6 +141,7 @@ class Master implements GenerationListener {
   #retry: NodeJS.Timeout | undefined;
   #reloading: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #wasSignalled = false;
   #failure: Error | undefined;
   #settle!: { resolve: () => void; reject: (error: Error) => void };
   readonly stopped = new Promise<void>((resolve, reject) => (this.#settle = { resolve, reject }));
@@ -322,7 +323,11 @@ class Master implements GenerationListener {
   };
 
   readonly #onEnd = (_signal: NodeJS.Signals, number: number): void => {
-    if (!this.#isStopping()) return this.stop('stop', 'signal');
+    if (!this.#wasSignalled) {
+      this.#wasSignalled = true;
+      if (!this.#isStopping()) this.stop('stop', 'signal'); // else stop() was called, and does what the signal asks for
+      return;
+    }
     mainGlobal.process.exitCode = 128 + number;
     this.stop('kill', 'signal');
   };

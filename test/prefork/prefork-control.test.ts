@@ -166,6 +166,34 @@ test('a stop during the start rejects the start, and leaves nothing', async () =
   expect(run.reports).toEqual(['ERR_PREFORK_STOPPED']);
 });
 
+test('the first signal after stop() does not cut off what stop() waits for', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const { request, answer } = t.pipes('request', 'answer');
+    const fs = require('node:fs') as typeof import('node:fs');
+    const { promisify } = require('node:util') as typeof import('node:util');
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      load: () => async (_: unknown, response: import('node:http').ServerResponse) => {
+        fs.writeSync(request.write, '.');
+        await promisify(fs.read)(answer.read, Buffer.alloc(1), 0, 1, null);
+        response.end('finished');
+      },
+    });
+    const asked = t.http.ask(server.address);
+    await promisify(fs.read)(request.read, Buffer.alloc(1), 0, 1, null);
+    const stopping = server.stop();
+    const signalled = new Promise((resolve) => process.once('SIGTERM', resolve));
+    rf.kill(rf.getpid(), 'SIGTERM');
+    await signalled;
+    fs.writeSync(answer.write, '.');
+    t.report((await asked).body);
+    await stopping;
+    t.report(process.exitCode ?? 0);
+  });
+  expect(run.reports).toEqual(['finished', 0]);
+});
+
 test('the status socket answers whatever path it is asked for', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const folder = require('node:fs').mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
