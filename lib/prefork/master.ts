@@ -166,7 +166,7 @@ class Master implements GenerationListener {
         this.#status = await serveStatus(settings.statusPath, () => this.status());
       }
       if (settings.signals) this.#takeSignals();
-      await this.#begin();
+      await this.#reloads(this.#begin());
       this.#state = 'running';
     } catch (error) {
       this.stopped.catch(() => {}); // told by this call
@@ -190,7 +190,21 @@ class Master implements GenerationListener {
     }
     clearTimeout(this.#retry);
     this.#state = 'reloading';
-    this.#reloading = this.#begin('reload').finally(() => {
+    return this.#reloads(
+      this.#begin('reload').catch((error: Error) => {
+        // The one before may have died meanwhile, and its own revival have given way to this reload.
+        if (this.#current === undefined && !this.#isStopping()) {
+          this.#deaths += 1;
+          this.#revive(1, error);
+        }
+        throw error;
+      }),
+    );
+  }
+
+  /** A generation is on its way, the first one too: others wait for it. */
+  #reloads(beginning: Promise<void>): Promise<void> {
+    this.#reloading = beginning.finally(() => {
       this.#reloading = undefined;
       if (this.#state === 'reloading') this.#state = 'running';
     });
@@ -261,10 +275,7 @@ class Master implements GenerationListener {
     this.#tell({ type: 'generation-died', exitCode, delay }, generation);
     this.#retry = setTimeout(() => {
       if (this.#reloading !== undefined || this.#isStopping()) return;
-      this.reload().catch((failure: Error) => {
-        this.#deaths += 1;
-        if (this.#current === undefined && !this.#isStopping()) this.#revive(1, failure);
-      });
+      this.reload().catch(() => {}); // it has been told, and the next revival begun
     }, delay);
   }
 

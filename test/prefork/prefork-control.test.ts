@@ -166,6 +166,69 @@ test('a stop during the start rejects the start, and leaves nothing', async () =
   expect(run.reports).toEqual(['ERR_PREFORK_STOPPED']);
 });
 
+test('SIGHUP during the start: the reload comes after it, and is what serves in the end', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const order: unknown[] = [];
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end(),
+      onEvent: ({ type, generation }) => {
+        if (['loading', 'ready'].includes(type)) order.push([type, generation]);
+        if (type === 'loading' && generation === 1) rf.kill(rf.getpid(), 'SIGHUP');
+      },
+    });
+    await t.waitUntil(() => order.length === 4, 'the second generation', 20_000);
+    await server.stop();
+    t.report(order);
+  });
+  expect(run.reports).toEqual([
+    [
+      ['loading', 1],
+      ['ready', 1],
+      ['loading', 2],
+      ['ready', 2],
+    ],
+  ]);
+});
+
+test('a generation that dies while a reload fails is replaced all the same', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const broken = `${folder}/broken`;
+    const { died } = t.pipes('died');
+    let serving = 0;
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      restartDelay: 1,
+      load: () => {
+        if (fs.existsSync(broken)) {
+          fs.readSync(died.read, Buffer.alloc(1)); // not before the one that serves is gone, and that has been noticed
+          throw new Error('broken');
+        }
+        return (_: unknown, response: import('node:http').ServerResponse) => response.end('whole');
+      },
+      onEvent: ({ type, pid, generation }) => {
+        if (type === 'ready') serving = pid;
+        if (type === 'loading' && generation === 2) rf.kill(serving, 'SIGKILL');
+        if (type === 'generation-ended' && generation === 1) {
+          fs.rmSync(broken);
+          fs.writeSync(died.write, '.');
+        }
+      },
+    });
+    fs.writeFileSync(broken, '');
+    const error = await server.reload().catch((failure: Error & { code: string }) => failure.code);
+    await t.waitUntil(() => server.generation === 3, 'the next generation', 20_000);
+    t.report([error, (await t.http.ask(server.address)).body]);
+    await server.stop();
+    fs.rmdirSync(folder);
+  });
+  expect(run.reports).toEqual([['ERR_PREFORK_START', 'whole']]);
+});
+
 test('the first signal after stop() does not cut off what stop() waits for', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const { request, answer } = t.pipes('request', 'answer');
