@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { constants } from 'node:os';
 import { copy } from '../copy/copy';
 import { formatBytes, formatCount, formatTime } from '../copy/format';
+import { bytesOfArguments, type BytePath } from '../copy/path';
 import { makePlan, type Plan, type Problem } from '../copy/plan';
 import { startProgress } from '../copy/progress';
 import { cpuCount } from '../multiprocessing';
@@ -30,7 +31,7 @@ export function cpCommand(program: Command): void {
       if (paths.length === 0)
         throw new UsageError(`cp takes a source and a destination, and was given '${destination}'`);
       if ([...paths, destination].includes('')) throw new UsageError('cp was given an empty path');
-      process.exitCode = await cp(paths, destination, options);
+      process.exitCode = await cp(bytesOfArguments([...paths, destination]), options);
     });
 }
 
@@ -40,10 +41,11 @@ function jobCount(text: string): number {
   throw new InvalidArgumentError(`It must be a number from 1 to ${MOST_JOBS}.`);
 }
 
-async function cp(sources: readonly string[], destination: string, options: Options): Promise<number> {
+async function cp(paths: readonly BytePath[], options: Options): Promise<number> {
   const started = performance.now();
   const quiet = options.quiet === true;
-  const plan = makePlan(sources, destination, options.force === true);
+  const to = paths.at(-1) as BytePath;
+  const plan = makePlan(paths.slice(0, -1), to, options.force === true);
   const interruption = onSignals();
   const progress = startProgress({ bytes: plan.bytes, files: plan.files.length }, quiet);
   let outcome;

@@ -3,9 +3,9 @@
  * have the plan without its being sent to them.
  */
 import { PosixError, errnoMessage, errnoName } from '../errors';
-import { lstatSync, type BigIntStats } from 'node:fs';
+import { lstatSync, statSync, type BigIntStats } from 'node:fs';
 import { identityOf, kindOf, listFolder, lookAt, type Entry, type Kind } from './folder';
-import { bytesOf, folderOf, forFs, inFolder, nameOf, textOf, type BytePath } from './path';
+import { folderOf, forFs, inFolder, nameOf, textOf, type BytePath } from './path';
 
 /** A folder of the target, made before its files and given its mode and times after them. */
 export interface PlannedFolder {
@@ -83,7 +83,7 @@ export function reasonOf(error: unknown): string {
  *
  * @throws {@link Refusal} a source is not there, is the destination or has it inside.
  */
-export function makePlan(sources: readonly string[], destination: string, force: boolean): Plan {
+export function makePlan(sources: readonly BytePath[], destination: BytePath, force: boolean): Plan {
   return new Planner(force).plan(sources, destination);
 }
 
@@ -99,12 +99,12 @@ class Planner {
     this.#force = force;
   }
 
-  plan(sources: readonly string[], destination: string): Plan {
-    const to = bytesOf(destination);
+  plan(sources: readonly BytePath[], to: BytePath): Plan {
+    const destination = textOf(to);
     const into = lookAt(to, true)?.isDirectory() === true;
     if (!into && sources.length > 1)
       throw new Refusal(`'${destination}' is not a folder, and there are several sources`);
-    if (!into && destination.endsWith('/') && lookAt(bytesOf(sources[0] as string), false)?.isDirectory() !== true) {
+    if (!into && to.endsWith('/') && lookAt(sources[0] as BytePath, false)?.isDirectory() !== true) {
       throw new Refusal(`'${destination}' is not a folder`);
     }
     const parent = folderOf(to);
@@ -112,22 +112,22 @@ class Planner {
       throw new Refusal(`there is no folder '${textOf(parent)}' to make '${destination}' in`);
     }
     const targets = new Set<string>();
-    for (const source of sources) {
-      const from = bytesOf(source);
+    for (const from of sources) {
       const name = nameOf(from);
       // `SOURCE/.` and `SOURCE/..` stand for the content, as in cp: it goes into the destination itself.
       const target = into && name !== '' && name !== '.' && name !== '..' ? inFolder(to, name) : to;
       if (targets.has(target) && target !== to) {
-        throw new Refusal(`'${source}' and another source would both become '${textOf(target)}'`);
+        throw new Refusal(`'${textOf(from)}' and another source would both become '${textOf(target)}'`);
       }
       targets.add(target);
-      this.#addSource(source, from, target);
+      this.#addSource(from, target);
     }
     for (let folder = this.#open.pop(); folder !== undefined; folder = this.#open.pop()) this.#readFolder(folder);
     return this.#plan;
   }
 
-  #addSource(source: string, from: BytePath, target: BytePath): void {
+  #addSource(from: BytePath, target: BytePath): void {
+    const source = textOf(from);
     const stats = lookAt(from, false);
     if (stats === undefined) throw new Refusal(`there is no '${source}'`);
     const kind = kindOf(stats.mode);
@@ -201,12 +201,15 @@ class Planner {
   }
 
   #mayReplace(source: BytePath, target: BytePath, entry: Entry, old: Pick<Entry, 'kind' | 'identity'>): boolean {
-    if (old.kind === 'folder') {
-      this.#problem(target, `is a folder, and a ${entry.kind} is not put in its place`);
+    if (old.kind !== 'file' && old.kind !== 'symlink') {
+      // A FIFO, socket or device is somebody's way to a process or a driver (/dev/null): --force is not about those.
+      this.#problem(target, `is a ${old.kind}, and a ${entry.kind} is not put in its place`);
     } else if (old.identity !== '' && old.identity === entry.identity) {
       this.#problem(target, `is the same file as '${textOf(source)}'`);
     } else if (!this.#force) {
       this.#problem(source, EXISTS);
+    } else if (entry.kind === 'symlink' && leadsTo(source, old.identity)) {
+      this.#problem(target, `is the file that '${textOf(source)}' leads to, and would be lost`);
     } else {
       return true;
     }
@@ -245,6 +248,16 @@ class Planner {
 
   #problem(path: BytePath, reason: string): void {
     this.#plan.problems.push({ path: textOf(path), reason });
+  }
+}
+
+/** Whether a symbolic link ends at this file. */
+function leadsTo(link: BytePath, identity: string): boolean {
+  try {
+    const { dev, ino } = statSync(forFs(link));
+    return identityOf(dev, ino) === identity;
+  } catch {
+    return false; // it leads nowhere, in a circle, or where we may not look; the file is within reach under its own name
   }
 }
 

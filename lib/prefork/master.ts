@@ -141,6 +141,7 @@ class Master implements GenerationListener {
   #retry: NodeJS.Timeout | undefined;
   #reloading: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #wasSignalled = false;
   #failure: Error | undefined;
   #settle!: { resolve: () => void; reject: (error: Error) => void };
   readonly stopped = new Promise<void>((resolve, reject) => (this.#settle = { resolve, reject }));
@@ -165,7 +166,7 @@ class Master implements GenerationListener {
         this.#status = await serveStatus(settings.statusPath, () => this.status());
       }
       if (settings.signals) this.#takeSignals();
-      await this.#begin();
+      await this.#reloads(this.#begin());
       this.#state = 'running';
     } catch (error) {
       this.stopped.catch(() => {}); // told by this call
@@ -189,7 +190,21 @@ class Master implements GenerationListener {
     }
     clearTimeout(this.#retry);
     this.#state = 'reloading';
-    this.#reloading = this.#begin('reload').finally(() => {
+    return this.#reloads(
+      this.#begin('reload').catch((error: Error) => {
+        // The one before may have died meanwhile, and its own revival have given way to this reload.
+        if (this.#current === undefined && !this.#isStopping()) {
+          this.#deaths += 1;
+          this.#revive(1, error);
+        }
+        throw error;
+      }),
+    );
+  }
+
+  /** A generation is on its way, the first one too: others wait for it. */
+  #reloads(beginning: Promise<void>): Promise<void> {
+    this.#reloading = beginning.finally(() => {
       this.#reloading = undefined;
       if (this.#state === 'reloading') this.#state = 'running';
     });
@@ -260,10 +275,7 @@ class Master implements GenerationListener {
     this.#tell({ type: 'generation-died', exitCode, delay }, generation);
     this.#retry = setTimeout(() => {
       if (this.#reloading !== undefined || this.#isStopping()) return;
-      this.reload().catch((failure: Error) => {
-        this.#deaths += 1;
-        if (this.#current === undefined && !this.#isStopping()) this.#revive(1, failure);
-      });
+      this.reload().catch(() => {}); // it has been told, and the next revival begun
     }, delay);
   }
 
@@ -322,7 +334,11 @@ class Master implements GenerationListener {
   };
 
   readonly #onEnd = (_signal: NodeJS.Signals, number: number): void => {
-    if (!this.#isStopping()) return this.stop('stop', 'signal');
+    if (!this.#wasSignalled) {
+      this.#wasSignalled = true;
+      if (!this.#isStopping()) this.stop('stop', 'signal'); // else stop() was called, and does what the signal asks for
+      return;
+    }
     mainGlobal.process.exitCode = 128 + number;
     this.stop('kill', 'signal');
   };

@@ -19,6 +19,8 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cliPath, realforkCommand } from '../helpers/cli';
@@ -75,6 +77,11 @@ function contentOf(root: string): Record<string, unknown> {
   };
   look('.');
   return found;
+}
+
+/** The type and mode of each entry of a folder. */
+function modesIn(root: string): Record<string, number> {
+  return Object.fromEntries(readdirSync(root).map((name) => [name, lstatSync(join(root, name)).mode]));
 }
 
 function temporaries(): string[] {
@@ -237,6 +244,20 @@ describe('where it goes', () => {
     expect(readlinkSync(at('copy'))).toBe('file');
   });
 
+  test('names that are not UTF-8, as arguments too', async () => {
+    const bytes = (name: string) => Buffer.from(at(name), 'latin1');
+    writeFileSync(bytes('a\xff'), 'ff');
+    writeFileSync(bytes('a\xfe'), 'fe');
+    mkdirSync(bytes('to\x80'));
+    // Node cannot pass them on; printf can.
+    const command = `cp -q "$(printf 'a\\376')" "$(printf 'a\\377')" -j2 "$(printf 'to\\200')"`;
+    const run = await runNode([cliPath], { cwd: folder, wrapper: ['sh', '-c', `exec "$@" ${command}`, 'sh'] });
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(bytes('to\x80/a\xff'), 'utf8')).toBe('ff');
+    expect(readFileSync(bytes('to\x80/a\xfe'), 'utf8')).toBe('fe');
+    expect(readdirSync(folder)).toHaveLength(3);
+  });
+
   test('options come before, between and after', async () => {
     write('file');
     await copied(['-j', '2', 'file', 'a']);
@@ -298,6 +319,45 @@ describe('what exists', () => {
     expect(run.stderr).toContain('to/tree/x: is a file, and a folder is not put in its place');
     expect(run.stderr).toContain('to/tree/y: is a folder, and a file is not put in its place');
     expect(readFileSync(at('to/tree/x'), 'utf8')).toBe('a file');
+  });
+
+  test('a FIFO, a socket or a device is not replaced, with --force neither', async () => {
+    write('tree/fifo');
+    write('tree/socket');
+    symlinkSync('tree', at('tree', 'device'));
+    mkdirSync(at('to'));
+    execFileSync('mkfifo', [at('to/fifo')]);
+    const server = createServer().listen(at('to/socket'));
+    await once(server, 'listening');
+    if (isRoot) execFileSync('mknod', [at('to/device'), 'c', '1', '3']); // as /dev/null
+    const before = modesIn(at('to'));
+    const run = await cp(['-f', '-q', 'tree/.', 'to']);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('to/fifo: is a FIFO, and a file is not put in its place\n');
+    expect(run.stderr).toContain('to/socket: is a socket, and a file is not put in its place\n');
+    if (isRoot) expect(run.stderr).toContain('to/device: is a device, and a symlink is not put in its place\n');
+    expect(await cp(['-f', '-q', 'tree/fifo', 'to/fifo'])).toMatchObject({ code: 1 });
+    expect(modesIn(at('to'))).toEqual(before);
+    server.close();
+    expect(temporaries()).toEqual([]);
+  });
+
+  test('a symbolic link does not take the place of the file that it leads to', async () => {
+    write('to/file', 'the only copy');
+    mkdirSync(at('tree'));
+    symlinkSync('../to/file', at('tree/file'));
+    symlinkSync('tree/file', at('twice'));
+    for (const args of [
+      ['tree/file', 'to'],
+      ['tree/.', 'to'],
+      ['twice', 'to/file'],
+    ]) {
+      const run = await cp(['-f', '-q', ...args]);
+      expect(run).toMatchObject({ code: 1 });
+      expect(run.stderr).toMatch(/^realfork cp: to\/file: is the file that '.*' leads to, and would be lost$/m);
+      expect(lstatSync(at('to/file')).isFile()).toBe(true);
+      expect(readFileSync(at('to/file'), 'utf8')).toBe('the only copy');
+    }
   });
 });
 

@@ -166,6 +166,114 @@ test('a stop during the start rejects the start, and leaves nothing', async () =
   expect(run.reports).toEqual(['ERR_PREFORK_STOPPED']);
 });
 
+test('SIGHUP during the start: the reload comes after it, and is what serves in the end', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const order: unknown[] = [];
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end(),
+      onEvent: ({ type, generation }) => {
+        if (['loading', 'ready'].includes(type)) order.push([type, generation]);
+        if (type === 'loading' && generation === 1) rf.kill(rf.getpid(), 'SIGHUP');
+      },
+    });
+    await t.waitUntil(() => order.length === 4, 'the second generation', 20_000);
+    await server.stop();
+    t.report(order);
+  });
+  expect(run.reports).toEqual([
+    [
+      ['loading', 1],
+      ['ready', 1],
+      ['loading', 2],
+      ['ready', 2],
+    ],
+  ]);
+});
+
+test('a generation that dies while a reload fails is replaced all the same', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const broken = `${folder}/broken`;
+    const { died } = t.pipes('died');
+    let serving = 0;
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      restartDelay: 1,
+      load: () => {
+        if (fs.existsSync(broken)) {
+          fs.readSync(died.read, Buffer.alloc(1)); // not before the one that serves is gone, and that has been noticed
+          throw new Error('broken');
+        }
+        return (_: unknown, response: import('node:http').ServerResponse) => response.end('whole');
+      },
+      onEvent: ({ type, pid, generation }) => {
+        if (type === 'ready') serving = pid;
+        if (type === 'loading' && generation === 2) rf.kill(serving, 'SIGKILL');
+        if (type === 'generation-ended' && generation === 1) {
+          fs.rmSync(broken);
+          fs.writeSync(died.write, '.');
+        }
+      },
+    });
+    fs.writeFileSync(broken, '');
+    const error = await server.reload().catch((failure: Error & { code: string }) => failure.code);
+    await t.waitUntil(() => server.generation === 3, 'the next generation', 20_000);
+    t.report([error, (await t.http.ask(server.address)).body]);
+    await server.stop();
+    fs.rmdirSync(folder);
+  });
+  expect(run.reports).toEqual([['ERR_PREFORK_START', 'whole']]);
+});
+
+test('the first signal after stop() does not cut off what stop() waits for', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const { request, answer } = t.pipes('request', 'answer');
+    const fs = require('node:fs') as typeof import('node:fs');
+    const { promisify } = require('node:util') as typeof import('node:util');
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      load: () => async (_: unknown, response: import('node:http').ServerResponse) => {
+        fs.writeSync(request.write, '.');
+        await promisify(fs.read)(answer.read, Buffer.alloc(1), 0, 1, null);
+        response.end('finished');
+      },
+    });
+    const asked = t.http.ask(server.address);
+    await promisify(fs.read)(request.read, Buffer.alloc(1), 0, 1, null);
+    const stopping = server.stop();
+    const signalled = new Promise((resolve) => process.once('SIGTERM', resolve));
+    rf.kill(rf.getpid(), 'SIGTERM');
+    await signalled;
+    fs.writeSync(answer.write, '.');
+    t.report((await asked).body);
+    await stopping;
+    t.report(process.exitCode ?? 0);
+  });
+  expect(run.reports).toEqual(['finished', 0]);
+});
+
+test('the status socket answers whatever path it is asked for', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const folder = require('node:fs').mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const path = `${folder}/status.sock`;
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      statusPath: path,
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end(),
+    });
+    for (const odd of ['//', '//[', '/health?full', 'http://[/']) t.report((await t.http.ask(path, odd)).status);
+    await server.stop();
+    require('node:fs').rmdirSync(folder);
+  });
+  expect(run.reports).toEqual([404, 404, 200, 404]);
+});
+
 test('status and health over a Unix socket that only its owner can use', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const fs = require('node:fs') as typeof import('node:fs');
