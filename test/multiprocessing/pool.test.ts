@@ -213,6 +213,27 @@ test('O08 an error arrives with its class name, message, code, cause and own pro
   ]);
 });
 
+test('O08 an error of a class that extends Error itself has the name of its class', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(1);
+    class HttpError extends Error {
+      constructor(readonly status: number) {
+        super(`status ${status}`);
+      }
+    }
+    const error = await pool
+      .run((status: number): void => {
+        throw new HttpError(status);
+      }, 404)
+      .catch((error: unknown) => error as HttpError);
+    if (!(error instanceof Error)) throw new Error('no error');
+    t.report([error.constructor.name, error.name, error.message, error.status, Object.keys(error)]);
+    t.report(String(error));
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([['HttpError', 'HttpError', 'status 404', 404, ['status']], 'HttpError: status 404']);
+});
+
 test('a result that cannot be sent fails its task alone, more often than there are workers', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(2);
