@@ -166,18 +166,20 @@ class Worker {
     const { mode, functionId, number } = this.#reader;
     this.current = { number, functionId, controller: undefined };
     let result: unknown;
+    let pending: Promise<unknown> | undefined;
     try {
       if ((mode & Mode.Functions) === 0) result = this.#call(this.#arguments(), mode, functionId);
       else result = this.#callWithFunctions(mode & ~Mode.Functions, functionId);
+      if (isThenable(result)) pending = settling(result);
     } catch (error) {
       this.#done(Kind.Thrown, packError(error));
       return;
     }
-    if (!isThenable(result)) {
+    if (pending === undefined) {
       this.#finish(result);
       return;
     }
-    result.then(
+    pending.then(
       (settled) => {
         this.#finish(settled);
         this.#run();
@@ -290,7 +292,7 @@ class Worker {
   static {
     // What every worker runs before its first task and after it. Private methods can be named through an instance only.
     const some = new Worker({ fd: -1, claims: undefined as unknown as Claims });
-    runsInChild(runWorker, Worker, isThenable, some.serve, some.answer, some.close);
+    runsInChild(runWorker, Worker, isThenable, settling, some.serve, some.answer, some.close);
     runsInChild(some.#onReadable, some.#run, some.#begin, some.#call, some.#arguments, some.#bytes);
     runsInChild(some.#finish, some.#done, some.#send, some.#sendAll, some.#leave);
   }
@@ -353,7 +355,15 @@ async function runChunkAsync(
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+/** As `await` has it: other thenables than promises may throw, settle twice, or come to a further thenable. */
+function settling(thenable: PromiseLike<unknown>): Promise<unknown> {
+  return thenable instanceof Promise ? thenable : Promise.resolve(thenable);
 }
 
 registerAtFork({
