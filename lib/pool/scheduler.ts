@@ -409,10 +409,11 @@ export class Scheduler implements WorkerListener {
     const hadStarted = worker.claims.hasStarted;
     this.#remove(worker);
     this.#listener.onWorkerEnd(death, wasLeaving || worker.condemned);
-    if (!hadStarted && !worker.condemned && !wasLeaving) this.#falseStart(death, unbegun);
+    if (!hadStarted && !worker.condemned && !wasLeaving) this.#falseStart(death, unbegun, worker.lastWords);
     else if (hadStarted) this.#falseStarts = 0;
-    for (const { task } of worker.sent)
-      this.#settleFailed(task, locate(new WorkerDiedError(death, task.name), task.trace));
+    for (const { task } of worker.sent) {
+      this.#settleFailed(task, locate(new WorkerDiedError(death, task.name, worker.lastWords), task.trace));
+    }
     for (let i = unbegun.length - 1; i >= 0; i--) this.#queue.unshift(unbegun[i] as Task);
     if (this.#broken !== undefined) this.#failQueued(this.#broken);
     if (this.#state === State.Run && !wasLeaving && this.#fillAt === Infinity) {
@@ -435,18 +436,15 @@ export class Scheduler implements WorkerListener {
   }
 
   /** It has died before its initializer was done. */
-  #falseStart(death: WorkerDeath, unbegun: readonly Task[]): void {
+  #falseStart(death: WorkerDeath, unbegun: readonly Task[], cause: unknown): void {
     this.#falseStarts++;
     if (this.#falseStarts >= MOST_FALSE_STARTS) {
-      this.#broken = new WorkerDiedError(death, 'its initializer', this.#noStart);
+      this.#broken = new WorkerDiedError(death, 'its initializer', cause);
       for (const task of unbegun) this.#settleFailed(task, this.#broken);
       return;
     }
     this.#pauseForking();
   }
-
-  /** What the last initializer that failed has thrown. */
-  #noStart: unknown;
 
   // ------------------------------------------------------------------------------------------- answers
 
@@ -471,10 +469,11 @@ export class Scheduler implements WorkerListener {
   #takeFrames(worker: WorkerProcess): void {
     const { reader } = worker.channel;
     while (reader.next()) {
-      if (reader.kind === Kind.NoStart) {
-        this.#noStart = unpackError(decode(reader.value) as PackedError, worker.pid, undefined);
+      if (reader.kind === Kind.LastWords) {
+        worker.lastWords = unpackError(decode(reader.value) as PackedError, worker.pid, undefined);
         continue;
       }
+      worker.lastWords = undefined; // it has outlived them: a listener of its own has dealt with the error
       const task = worker.answer();
       const { inSlab } = reader;
       const slab = inSlab ? worker.grants.used(reader.slab.offset) : undefined;

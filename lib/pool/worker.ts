@@ -59,11 +59,12 @@ let serving: Worker | undefined;
 export async function runWorker(setup: WorkerSetup, initargs: readonly unknown[]): Promise<void> {
   const worker = new Worker(setup);
   serving = worker;
+  process.on('uncaughtExceptionMonitor', (error) => serving?.answer(Kind.LastWords, packError(error), 'the worker'));
   if (setup.initializer !== undefined) {
     try {
       await (setup.initializer as (...args: unknown[]) => unknown)(...initargs);
     } catch (error) {
-      worker.answer(Kind.NoStart, packError(error), 'the initializer');
+      worker.answer(Kind.LastWords, packError(error), 'the initializer');
       process.exitCode = 1;
       return;
     }
@@ -250,13 +251,13 @@ class Worker {
       encoded = encode(value, { headroom: HEADER, cutFrom: CUT_FROM });
     } catch (error) {
       const failure = packError(encodingError(kind === Kind.Value ? value : (value as PackedError)[0], error, task));
-      kind = kind === Kind.NoStart ? kind : Kind.Thrown;
+      kind = kind === Kind.LastWords ? kind : Kind.Thrown;
       encoded = encode(failure, { headroom: HEADER, cutFrom: CUT_FROM });
     }
     const { bytes, parts = [bytes] } = encoded;
     let length = 0;
     for (const part of parts) length += part.length;
-    if (length >= SLAB_FROM && this.#sendBySlab(kind, parts, length - HEADER)) return;
+    if (length >= SLAB_FROM && kind !== Kind.LastWords && this.#sendBySlab(kind, parts, length - HEADER)) return;
     const [first = bytes] = parts;
     writeHeader(first, 0, length, kind, 0, 0, 0);
     if (parts.length === 1) return this.#send(first, length);
