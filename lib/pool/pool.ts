@@ -21,7 +21,7 @@ import {
 } from '../validate';
 import { Mode } from './frames';
 import { MapJob, type MapReceiver } from './map-job';
-import { AsyncResult, type ResultCallbacks } from './result';
+import { AsyncResult, tell, type ResultCallbacks } from './result';
 import { ITERATOR_MODE, ResultIterator } from './result-iterator';
 import { Scheduler, type PoolStats } from './scheduler';
 import { Task, type AnyFunction, type Receiver } from './task';
@@ -144,9 +144,9 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
         method,
       },
       {
-        onWorker: (pid) => this.emit('worker', pid),
-        onWorkerEnd: (death, expected) => this.emit('workerEnd', death, expected),
-        onIdle: () => this.emit('idle'),
+        onWorker: (pid) => tell(() => this.emit('worker', pid)),
+        onWorkerEnd: (death, expected) => tell(() => this.emit('workerEnd', death, expected)),
+        onIdle: () => tell(() => this.emit('idle')),
       },
     );
   }
