@@ -32,8 +32,8 @@ export const enum Kind {
   Thrown = 17,
   /** Of a chunk: [results, [index, packed error][]]. */
   Mixed = 18,
-  /** What the initializer threw, packed. */
-  NoStart = 19,
+  /** What the worker ends of, packed: what its initializer threw, or what a task left uncaught. */
+  LastWords = 19,
 }
 
 /** How a task calls its function. */

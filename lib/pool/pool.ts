@@ -21,9 +21,9 @@ import {
 } from '../validate';
 import { Mode } from './frames';
 import { MapJob, type MapReceiver } from './map-job';
-import { AsyncResult, type ResultCallbacks } from './result';
+import { AsyncResult, tell, type ResultCallbacks } from './result';
 import { ITERATOR_MODE, ResultIterator } from './result-iterator';
-import { Scheduler, type PoolStats } from './scheduler';
+import { Scheduler, type ItemSource, type PoolStats } from './scheduler';
 import { Task, type AnyFunction, type Receiver } from './task';
 import { traceOf, type Trace } from './trace';
 
@@ -144,9 +144,9 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
         method,
       },
       {
-        onWorker: (pid) => this.emit('worker', pid),
-        onWorkerEnd: (death, expected) => this.emit('workerEnd', death, expected),
-        onIdle: () => this.emit('idle'),
+        onWorker: (pid) => tell(() => this.emit('worker', pid)),
+        onWorkerEnd: (death, expected) => tell(() => this.emit('workerEnd', death, expected)),
+        onIdle: () => tell(() => this.emit('idle')),
       },
     );
   }
@@ -427,9 +427,10 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     const { window = Math.max(32, 16 * this.#scheduler.size) } = options;
     validateInteger(window, 'options.window', 1);
     const runner = {
+      begin: (iterator: ItemSource) => this.#scheduler.follow(iterator),
       submit: (chunk: readonly unknown[], receiver: Receiver): void => {
         try {
-          this.#scheduler.checkRunning();
+          this.#scheduler.checkOwner(); // it may be closed: the iterator was made before
         } catch (error) {
           return receiver.onError(error);
         }
@@ -439,7 +440,10 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     return new ResultIterator<R>(runner, iteratorOf(items), chunkSize, ordered, window);
   }
 
-  /** Take no more tasks; the workers end when those handed in are done. `imap` iterators get what was handed in. */
+  /**
+   * Take no more tasks; the workers end when those handed in are done. The items of an `imap` are handed in, also those that
+   * its iterator has not taken from their source yet.
+   */
   close(): void {
     this.#scheduler.close();
   }
@@ -450,7 +454,8 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
   }
 
   /**
-   * Wait until all workers have ended, after {@link Pool.close} or {@link Pool.terminate}.
+   * Wait until all workers have ended, after {@link Pool.close} or {@link Pool.terminate}. The items of each `imap` are taken
+   * from their source now, whether or not results are used.
    *
    * @throws `ERR_POOL_RUNNING` neither was called. This rejects.
    */
@@ -459,7 +464,10 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     await this.#scheduler.join();
   }
 
-  /** The same as {@link Pool.join}, blocking this process. */
+  /**
+   * The same as {@link Pool.join}, blocking this process. An `imap` whose items come from an async iterable ends with
+   * `ERR_POOL_NOT_RUNNING`, unless it has them all.
+   */
   joinSync(): void {
     this.#scheduler.checkJoinable();
     this.#scheduler.joinSync();

@@ -64,7 +64,7 @@ export function unpackError(packed: PackedError, pid: number, trace: { readonly 
   const [thrown, name, remoteStack] = packed;
   if (!(thrown instanceof Error)) return thrown;
   const base = Object.getPrototypeOf(thrown) as { constructor?: { name?: string } };
-  if (name !== undefined && base.constructor?.name !== name && base instanceof Error) {
+  if (name !== undefined && base.constructor?.name !== name) {
     Object.setPrototypeOf(thrown, prototypeFor(name, base));
   }
   const here = framesOf(trace);

@@ -3,12 +3,15 @@ import { TimeoutError } from '../errors';
 import { validateTimeout } from '../process/timeout';
 import { Deque } from './deque';
 import { Mode } from './frames';
+import type { ItemSource } from './scheduler';
 import type { Outcome, Receiver } from './task';
 
 /** What the iterator needs of its pool. */
 export interface ChunkRunner {
   /** Hand in a chunk; false when the pool does not take it, and has told the receiver so. */
   submit(items: readonly unknown[], receiver: Receiver): void;
+  /** Note that items are to come from this iterator. Gives what is to be called when they have all been handed in. */
+  begin(iterator: ItemSource): () => void;
 }
 
 /** Results of one chunk, or the error by which the source ended. */
@@ -25,15 +28,21 @@ type Source = Iterator<unknown, unknown> | AsyncIterator<unknown, unknown>;
  *
  * @see multiprocessing.pool.IMapIterator
  */
-export class ResultIterator<T> implements AsyncIterableIterator<T> {
+export class ResultIterator<T> implements AsyncIterableIterator<T>, ItemSource {
   readonly #runner: ChunkRunner;
   readonly #chunkSize: number;
   readonly #ordered: boolean;
   /** Chunks handed in of which not every result has been taken. */
   readonly #window: number;
   #outstanding = 0;
+  /** Chunks handed in of which no result has come. */
+  #underWay = 0;
+  /** The pool is joined: items are taken as fast as results come, whether these are used or not. */
+  #isHurried = false;
   #source: Source | undefined;
   #pulling = false;
+  #isAsync = false;
+  readonly #release: () => void;
   /** Ordered: in the order of the items. Unordered: as they arrived. */
   readonly #slots = new Deque<Slot>();
   readonly #waiting = new Deque<{ take(outcome: Outcome | undefined): void }>();
@@ -47,6 +56,7 @@ export class ResultIterator<T> implements AsyncIterableIterator<T> {
     this.#chunkSize = chunkSize;
     this.#ordered = ordered;
     this.#window = window;
+    this.#release = runner.begin(this);
     this.#pull();
   }
 
@@ -89,6 +99,7 @@ export class ResultIterator<T> implements AsyncIterableIterator<T> {
     this.#sourceError = undefined;
     while (this.#slots.length > 0) this.#slots.shift();
     this.#outstanding = 0;
+    this.#release();
     this.#serve();
     await source?.return?.();
     return { done: true, value: undefined };
@@ -98,19 +109,42 @@ export class ResultIterator<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
+  /** @internal */
+  hurry(): boolean {
+    this.#isHurried = true;
+    this.#serve();
+    return !this.#isAsync;
+  }
+
+  /** @internal */
+  stop(error: unknown): void {
+    const source = this.#source;
+    if (source === undefined) return;
+    this.#onSourceError(error);
+    this.#release();
+    // What the source says to its end is nobody's: the iterator ends with the error of the pool.
+    new Promise((resolve) => resolve(source.return?.())).catch(() => {});
+  }
+
+  get #hasRoom(): boolean {
+    return (this.#isHurried ? this.#underWay : this.#outstanding) < this.#window;
+  }
+
   /** Take chunks from the source while there is room for them. */
   #pull(): void {
     if (this.#pulling) return;
     this.#pulling = true;
     let chunk: unknown[] = [];
     try {
-      while (this.#source !== undefined && this.#outstanding < this.#window) {
+      while (this.#source !== undefined && this.#hasRoom) {
         const step = this.#source.next();
         if ('then' in step) {
+          this.#isAsync = true;
           void this.#pullAsync(step, chunk);
           return;
         }
         const { done, value } = step;
+        if ((this.#source as unknown) === undefined) break; // it has called terminate() or return()
         if (done === true) this.#source = undefined;
         else chunk.push(value);
         if (chunk.length === this.#chunkSize || (done === true && chunk.length > 0)) {
@@ -122,6 +156,7 @@ export class ResultIterator<T> implements AsyncIterableIterator<T> {
       this.#onSourceError(error);
     }
     this.#pulling = false;
+    if (this.#source === undefined) this.#release();
   }
 
   async #pullAsync(first: Promise<IteratorResult<unknown, unknown>>, begun: unknown[]): Promise<void> {
@@ -137,13 +172,14 @@ export class ResultIterator<T> implements AsyncIterableIterator<T> {
           this.#submit(chunk);
           chunk = [];
         }
-        const goesOn: boolean = done !== true && (chunk.length > 0 || this.#outstanding < this.#window);
+        const goesOn: boolean = done !== true && (chunk.length > 0 || this.#hasRoom);
         step = goesOn ? (this.#source as AsyncIterator<unknown, unknown> | undefined)?.next() : undefined;
       }
     } catch (error) {
       this.#onSourceError(error);
     }
     this.#pulling = false;
+    if (this.#source === undefined) this.#release();
     this.#serve();
   }
 
@@ -159,8 +195,10 @@ export class ResultIterator<T> implements AsyncIterableIterator<T> {
   #submit(items: unknown[]): void {
     const slot: Slot = { outcomes: undefined, at: 0 };
     this.#outstanding++;
+    this.#underWay++;
     if (this.#ordered) this.#slots.push(slot);
     const arrive = (outcomes: readonly Outcome[]): void => {
+      this.#underWay--;
       slot.outcomes = outcomes;
       if (!this.#ordered && this.#outstanding > 0) this.#slots.push(slot);
       this.#serve();
@@ -193,7 +231,7 @@ export class ResultIterator<T> implements AsyncIterableIterator<T> {
       if (this.#outstanding > 0 || this.#source !== undefined) break;
       this.#waiting.shift()?.take(undefined);
     }
-    if (this.#source !== undefined && this.#outstanding < this.#window) this.#pull();
+    if (this.#source !== undefined && this.#hasRoom) this.#pull();
   }
 }
 

@@ -107,14 +107,14 @@ export class AsyncResult<T> {
   /** @internal */
   onValue(value: T): void {
     this.#settled = { ok: true, value };
-    call(this.#callbacks.callback, value);
+    tell(this.#callbacks.callback, value);
     this.#tell();
   }
 
   /** @internal */
   onError(error: unknown): void {
     this.#settled = { ok: false, error };
-    call(this.#callbacks.errorCallback, error);
+    tell(this.#callbacks.errorCallback, error);
     this.#tell();
   }
 
@@ -123,11 +123,11 @@ export class AsyncResult<T> {
   }
 }
 
-/** What a callback throws is uncaught, and does not keep the others from their results. */
-function call<T>(callback: ((value: T) => void) | null | undefined, value: T): void {
+/** Call back the user. What that throws is uncaught, and does not keep the pool from its work, nor others from their results. */
+export function tell<A extends unknown[]>(callback: ((...args: A) => void) | null | undefined, ...args: A): void {
   if (callback == null) return;
   try {
-    callback(value);
+    callback(...args);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

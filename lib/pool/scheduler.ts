@@ -57,6 +57,14 @@ interface Followers {
   stop(): void;
 }
 
+/** An `imap` of which not all items have been handed in. */
+export interface ItemSource {
+  /** Hand in the rest as workers get through it. False when the event loop is needed for that. */
+  hurry(): boolean;
+  /** Hand in no more, and end with this error. */
+  stop(error: unknown): void;
+}
+
 /** Who hears of workers. */
 export interface PoolListener {
   onWorker(pid: number): void;
@@ -112,6 +120,11 @@ export class Scheduler implements WorkerListener {
   #fillAt: number;
   #pumping = false;
 
+  /** Weak, because an iterator may be dropped before its end. */
+  readonly #sources = new Set<WeakRef<ItemSource>>();
+  /** Those that there were when the pool was closed. */
+  readonly #finishing = new Set<ItemSource>();
+
   readonly #followers = new Map<AbortSignal, Followers>();
   readonly #joiners: (() => void)[] = [];
   /** Tasks not settled. */
@@ -147,16 +160,28 @@ export class Scheduler implements WorkerListener {
     return this.#pending > 0;
   }
 
+  /** @throws `ERR_POOL_NOT_RUNNING` in a child. */
+  checkOwner(): void {
+    if (this.#isAbandoned) throw notRunning('it belongs to the process that made it');
+  }
+
   /** @throws `ERR_POOL_NOT_RUNNING` */
   checkRunning(): void {
-    if (this.#isAbandoned) {
-      throw new ProcessError('Pool not running: it belongs to the process that made it', {
-        code: 'ERR_POOL_NOT_RUNNING',
-      });
-    }
-    if (this.#state !== State.Run) {
-      throw new ProcessError('Pool not running: it was closed or terminated', { code: 'ERR_POOL_NOT_RUNNING' });
-    }
+    this.checkOwner();
+    if (this.#state !== State.Run) throw notRunning('it was closed or terminated');
+  }
+
+  /** Wait, when closed, for what is still to come from there. Gives what is to be called when all of it has been submitted. */
+  follow(source: ItemSource): () => void {
+    for (const each of this.#sources) if (each.deref() === undefined) this.#sources.delete(each);
+    const reference = new WeakRef(source);
+    this.#sources.add(reference);
+    return () => {
+      this.#sources.delete(reference);
+      if (!this.#finishing.delete(source)) return;
+      this.#afterwards();
+      this.#checkJoined();
+    };
   }
 
   /** Take a task, which {@link giveOut} is then to be called for. It is settled later, or, when workers cannot start, at once. */
@@ -292,7 +317,7 @@ export class Scheduler implements WorkerListener {
   #afterwards(): void {
     if (this.#queue.length === 0) {
       if (this.#idle.length > 0) this.#spread();
-      if (this.#state === State.Close && this.#pending === 0) this.#letAllGo();
+      if (this.#state === State.Close && this.#pending === 0 && this.#finishing.size === 0) this.#letAllGo();
     }
     this.#armTimer();
   }
@@ -416,10 +441,11 @@ export class Scheduler implements WorkerListener {
     const hadStarted = worker.claims.hasStarted;
     this.#remove(worker);
     this.#listener.onWorkerEnd(death, wasLeaving || worker.condemned);
-    if (!hadStarted && !worker.condemned && !wasLeaving) this.#falseStart(death, unbegun);
+    if (!hadStarted && !worker.condemned && !wasLeaving) this.#falseStart(death, unbegun, worker.lastWords);
     else if (hadStarted) this.#falseStarts = 0;
-    for (const { task } of worker.sent)
-      this.#settleFailed(task, locate(new WorkerDiedError(death, task.name), task.trace));
+    for (const { task } of worker.sent) {
+      this.#settleFailed(task, locate(new WorkerDiedError(death, task.name, worker.lastWords), task.trace));
+    }
     for (let i = unbegun.length - 1; i >= 0; i--) this.#queue.unshift(unbegun[i] as Task);
     if (this.#broken !== undefined) this.#failQueued(this.#broken);
     if (this.#state === State.Run && !wasLeaving && this.#fillAt === Infinity) {
@@ -442,18 +468,15 @@ export class Scheduler implements WorkerListener {
   }
 
   /** It has died before its initializer was done. */
-  #falseStart(death: WorkerDeath, unbegun: readonly Task[]): void {
+  #falseStart(death: WorkerDeath, unbegun: readonly Task[], cause: unknown): void {
     this.#falseStarts++;
     if (this.#falseStarts >= MOST_FALSE_STARTS) {
-      this.#broken = new WorkerDiedError(death, 'its initializer', this.#noStart);
+      this.#broken = new WorkerDiedError(death, 'its initializer', cause);
       for (const task of unbegun) this.#settleFailed(task, this.#broken);
       return;
     }
     this.#pauseForking();
   }
-
-  /** What the last initializer that failed has thrown. */
-  #noStart: unknown;
 
   // ------------------------------------------------------------------------------------------- answers
 
@@ -478,10 +501,11 @@ export class Scheduler implements WorkerListener {
   #takeFrames(worker: WorkerProcess): void {
     const { reader } = worker.channel;
     while (reader.next()) {
-      if (reader.kind === Kind.NoStart) {
-        this.#noStart = unpackError(decode(reader.value) as PackedError, worker.pid, undefined);
+      if (reader.kind === Kind.LastWords) {
+        worker.lastWords = unpackError(decode(reader.value) as PackedError, worker.pid, undefined);
         continue;
       }
+      worker.lastWords = undefined; // it has outlived them: a listener of its own has dealt with the error
       const task = worker.answer();
       const { inSlab } = reader;
       const slab = inSlab ? worker.grants.used(reader.slab.offset) : undefined;
@@ -652,6 +676,10 @@ export class Scheduler implements WorkerListener {
     if (this.#isAbandoned || this.#state !== State.Run) return;
     if (this.#options.initializer !== undefined) this.#startAll();
     this.#state = State.Close;
+    for (const reference of this.#sources) {
+      const source = reference.deref();
+      if (source !== undefined) this.#finishing.add(source);
+    }
     this.#fillAt = Infinity;
     this.#afterwards();
     this.#checkJoined();
@@ -671,24 +699,26 @@ export class Scheduler implements WorkerListener {
       for (const { task } of worker.sent) this.#settleFailed(task, terminated());
     }
     this.#failQueued(terminated());
+    for (const source of [...this.#sources]) source.deref()?.stop(terminated());
     this.#armTimer();
     this.#checkJoined();
     this.#updateAlive();
   }
 
   get #isGone(): boolean {
-    return this.#workers.size === 0 && this.#leaving.size === 0 && this.#pending === 0;
+    return this.#workers.size === 0 && this.#leaving.size === 0 && this.#pending === 0 && this.#finishing.size === 0;
   }
 
   /** @throws `ERR_POOL_RUNNING` */
   checkJoinable(): void {
-    if (this.#isAbandoned) this.checkRunning();
+    this.checkOwner();
     if (this.#state === State.Run) {
       throw new ProcessError('Pool is still running: close or terminate it before join', { code: 'ERR_POOL_RUNNING' });
     }
   }
 
   join(): Promise<void> {
+    for (const source of [...this.#finishing]) source.hurry();
     return new Promise((resolve) => {
       this.#joiners.push(resolve);
       this.#updateAlive();
@@ -697,6 +727,9 @@ export class Scheduler implements WorkerListener {
   }
 
   joinSync(): void {
+    for (const source of [...this.#finishing]) {
+      if (!source.hurry()) source.stop(notRunning('joinSync() leaves no time for an async iterable'));
+    }
     this.drive(() => this.#isGone, Infinity);
   }
 
@@ -743,6 +776,10 @@ function outcomesOf(
   const outcomes = values.map((value): Outcome => ({ ok: true, value }));
   for (const [index, error] of failures) outcomes[index] = { ok: false, error: unpackError(error, pid, trace) };
   return outcomes;
+}
+
+function notRunning(why: string): ProcessError {
+  return new ProcessError(`Pool not running: ${why}`, { code: 'ERR_POOL_NOT_RUNNING' });
 }
 
 function terminated(): ProcessError {

@@ -112,6 +112,8 @@ export class WorkerProcess {
   condemned = false;
   /** When something has to be done about its task; see scheduler.ts. */
   deadline = Infinity;
+  /** An error that may be the end of it. */
+  lastWords: unknown;
   /** Its task is given up, and the worker has until the deadline to come to its end. */
   givenUp: Task | undefined;
   /** How many tasks it may have at a time. */

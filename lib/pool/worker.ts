@@ -59,11 +59,12 @@ let serving: Worker | undefined;
 export async function runWorker(setup: WorkerSetup, initargs: readonly unknown[]): Promise<void> {
   const worker = new Worker(setup);
   serving = worker;
+  process.on('uncaughtExceptionMonitor', (error) => serving?.answer(Kind.LastWords, packError(error), 'the worker'));
   if (setup.initializer !== undefined) {
     try {
       await (setup.initializer as (...args: unknown[]) => unknown)(...initargs);
     } catch (error) {
-      worker.answer(Kind.NoStart, packError(error), 'the initializer');
+      worker.answer(Kind.LastWords, packError(error), 'the initializer');
       process.exitCode = 1;
       return;
     }
@@ -167,18 +168,20 @@ class Worker {
     const { mode, functionId, number } = this.#reader;
     this.current = { number, functionId, controller: undefined };
     let result: unknown;
+    let pending: Promise<unknown> | undefined;
     try {
       if ((mode & Mode.Functions) === 0) result = this.#call(this.#arguments(), mode, functionId);
       else result = this.#callWithFunctions(mode & ~Mode.Functions, functionId);
+      if (isThenable(result)) pending = settling(result);
     } catch (error) {
       this.#done(Kind.Thrown, packError(error));
       return;
     }
-    if (!isThenable(result)) {
+    if (pending === undefined) {
       this.#finish(result);
       return;
     }
-    result.then(
+    pending.then(
       (settled) => {
         this.#finish(settled);
         this.#run();
@@ -249,13 +252,13 @@ class Worker {
       encoded = encode(value, { headroom: HEADER, cutFrom: CUT_FROM });
     } catch (error) {
       const failure = packError(encodingError(kind === Kind.Value ? value : (value as PackedError)[0], error, task));
-      kind = kind === Kind.NoStart ? kind : Kind.Thrown;
+      kind = kind === Kind.LastWords ? kind : Kind.Thrown;
       encoded = encode(failure, { headroom: HEADER, cutFrom: CUT_FROM });
     }
     const { bytes, parts = [bytes] } = encoded;
     let length = 0;
     for (const part of parts) length += part.length;
-    if (length >= SLAB_FROM && this.#sendBySlab(kind, parts, length - HEADER)) return;
+    if (length >= SLAB_FROM && kind !== Kind.LastWords && this.#sendBySlab(kind, parts, length - HEADER)) return;
     const [first = bytes] = parts;
     writeHeader(first, 0, length, kind, 0, 0, 0);
     if (parts.length === 1) return this.#send(first, length);
@@ -291,7 +294,7 @@ class Worker {
   static {
     // What every worker runs before its first task and after it. Private methods can be named through an instance only.
     const some = new Worker({ fd: -1, claims: undefined as unknown as Claims });
-    runsInChild(runWorker, Worker, isThenable, keepResolve, some.serve, some.answer, some.close);
+    runsInChild(runWorker, Worker, isThenable, keepResolve, settling, some.serve, some.answer, some.close);
     runsInChild(some.#onReadable, some.#run, some.#begin, some.#call, some.#arguments, some.#bytes);
     runsInChild(some.#finish, some.#done, some.#send, some.#sendAll, some.#leave);
   }
@@ -360,7 +363,15 @@ async function runChunkAsync(
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+/** As `await` has it: other thenables than promises may throw, settle twice, or come to a further thenable. */
+function settling(thenable: PromiseLike<unknown>): Promise<unknown> {
+  return thenable instanceof Promise ? thenable : Promise.resolve(thenable);
 }
 
 registerAtFork({

@@ -59,6 +59,60 @@ test('a worker that dies fails its task with WorkerDiedError, and the pool goes 
   ]);
 });
 
+test('an error that nobody catches in a task is the cause of its WorkerDiedError, and of no other', async () => {
+  const run = await program(async (_rf, t) => {
+    const never = () => new Promise<void>(() => {});
+    const pool = new t.mp.Pool(1);
+    const tasks: Record<string, () => unknown> = {
+      timer: () => (setTimeout(() => thrown('timer')), never()),
+      rejection: () => (void Promise.reject(new RangeError('rejection')), never()),
+      listened: () => {
+        process.on('uncaughtException', () => {});
+        return new Promise<void>((resolve) => setTimeout(() => (setImmediate(resolve), thrown('listened'))));
+      },
+      killed: () => process.kill(process.pid, 'SIGKILL') && never(),
+      value: () => {
+        setImmediate(() => {
+          throw 'a string';
+        });
+        return never();
+      },
+      large: () => (setTimeout(() => thrown('x'.repeat(200_000))), never()),
+    };
+    function thrown(message: string): never {
+      throw Object.assign(new TypeError(message), { code: 'E_OWN' });
+    }
+    const work = (name: string) => tasks[name]?.();
+    for (const name of Object.keys(tasks)) {
+      const error: unknown = await pool.run(work, name).catch((error: unknown) => error);
+      if (!(error instanceof t.mp.WorkerDiedError)) {
+        t.report([name, error ?? null]);
+        continue;
+      }
+      const cause = error.cause as (Error & { code?: string }) | string | undefined;
+      const told =
+        cause instanceof Error ? [cause.name, cause.message.slice(0, 9), cause.message.length, cause.code] : cause;
+      t.report([name, error.code, told ?? null]);
+    }
+    await pool[Symbol.asyncDispose]();
+    const broken = new t.mp.Pool(1, {
+      initializer: () => (setImmediate(() => thrown('starting')), never()),
+    });
+    const error = await broken.run(work, 'timer').catch((error: Error) => error);
+    t.report((error as Error & { cause: Error }).cause.message);
+    await broken[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([
+    ['timer', 'ERR_WORKER_DIED', ['TypeError', 'timer', 5, 'E_OWN']],
+    ['rejection', 'ERR_WORKER_DIED', ['RangeError', 'rejection', 9, null]],
+    ['listened', null],
+    ['killed', 'ERR_WORKER_DIED', null],
+    ['value', 'ERR_WORKER_DIED', 'a string'],
+    ['large', 'ERR_WORKER_DIED', ['TypeError', 'xxxxxxxxx', 200_000, 'E_OWN']],
+    'starting',
+  ]);
+});
+
 test('a worker killed while it idles is replaced', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const pool = new t.mp.Pool(2);

@@ -197,3 +197,112 @@ test('100,000 items from a generator leave the heap as it was', async () => {
   );
   expect(run.reports).toEqual([[100_000, true]]);
 }, 90_000);
+
+test('a pool closed after imap was called does all its items, read before or after join', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    type Iterator = AsyncIterable<number> & { next(): Promise<IteratorResult<number, undefined>> };
+    const items = Array.from({ length: 300 }, (_, i) => i);
+    const double = (x: number) => (x === 250 ? process.exit(1) : x * 2);
+    const rest = async (it: Iterator) => {
+      const got: unknown[] = [];
+      for (;;) {
+        const step = await it.next().catch((error: Error & { code: string }) => error.code);
+        if (typeof step === 'string') got.push(step);
+        else if (step.done === true) return [got.length, got[0], got[249], got[250], got[299]];
+        else got.push(step.value);
+      }
+    };
+    const began = (it: Iterator) => it;
+    for (const source of [
+      () => items,
+      async function* () {
+        for (const item of items) {
+          if (item % 50 === 0) await new Promise(setImmediate);
+          yield item;
+        }
+      },
+    ]) {
+      let pool = new t.mp.Pool(2, { maxTasksPerChild: 100 });
+      const read = began(pool.imap(double, source(), { window: 5 }));
+      pool.close();
+      t.report(await rest(read));
+      await pool.join();
+
+      pool = new t.mp.Pool(2);
+      const unread = began(pool.imap(double, source(), { window: 5 }));
+      pool.close();
+      await pool.join();
+      t.report([pool.stats().workers.length, await rest(unread)]);
+    }
+    const pool = new t.mp.Pool(2);
+    const unread = began(pool.imap(double, items, { window: 5 }));
+    pool.close();
+    t.report(t.caught(() => pool.imap(double, items)).code);
+    pool.joinSync();
+    t.report(await rest(unread));
+  });
+  const all = [300, 0, 498, 'ERR_WORKER_DIED', 598];
+  expect(run.reports).toEqual([all, [0, all], all, [0, all], 'ERR_POOL_NOT_RUNNING', all]);
+});
+
+test('what ends an imap lets a closed pool end: break, terminate, an error of the source, joinSync and an async source', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    let finished = 0;
+    const same = (x: number) => x;
+    const endless = function* () {
+      try {
+        for (let i = 0; ; i++) yield i;
+      } finally {
+        finished++;
+      }
+    };
+    const codes = async (it: { next(): Promise<IteratorResult<number, undefined>> }) => {
+      const codes: unknown[] = [];
+      for (;;) {
+        const step = await it.next().catch((error: Error & { code?: string }) => error.code ?? error.message);
+        if (typeof step === 'string') codes.push(step);
+        else if (step.done === true) return codes;
+      }
+    };
+    let pool = new t.mp.Pool(1);
+    for await (const value of pool.imap(same, endless())) {
+      if (value === 5) pool.close();
+      if (value === 50) break;
+    }
+    await pool.join();
+    t.report(finished);
+
+    pool = new t.mp.Pool(1);
+    let it = pool.imap(same, endless(), { window: 2 });
+    await it.next();
+    pool.close();
+    pool.terminate();
+    await pool.join();
+    t.report([new Set(await codes(it)).size, finished]);
+
+    pool = new t.mp.Pool(1);
+    it = pool.imapUnordered(
+      same,
+      (function* () {
+        yield* [1, 2, 3, 4, 5];
+        throw new Error('source');
+      })(),
+      { window: 2 },
+    );
+    pool.close();
+    await pool.join();
+    t.report(await codes(it));
+
+    pool = new t.mp.Pool(1);
+    it = pool.imap(
+      same,
+      (async function* () {
+        for (let i = 0; i < 10; i++) yield await Promise.resolve(i);
+      })(),
+    );
+    pool.close();
+    pool.joinSync();
+    t.report(await codes(it));
+  });
+  expect(run.reports).toEqual([1, [1, 2], ['source'], ['ERR_POOL_NOT_RUNNING']]);
+});

@@ -351,6 +351,32 @@ test('events and stats', async () => {
   ]);
 });
 
+test('what listeners throw is uncaught, and keeps nobody from a result', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const uncaught: unknown[] = [];
+    process.on('uncaughtException', (error) => uncaught.push(error.message));
+    const pool = new t.mp.Pool(1);
+    for (const event of ['worker', 'workerEnd', 'idle'] as const) {
+      pool.on(event, () => {
+        throw new Error(event);
+      });
+    }
+    const work = (x: number) => (x === 0 ? process.exit(1) : x);
+    t.report(await pool.run(work, 1));
+    t.report(await pool.run(work, 0).catch((error: Error) => error.name));
+    t.report(await pool.map(work, [2, 3]));
+    pool.close();
+    await pool.join();
+    t.report(uncaught);
+  });
+  expect(run.reports).toEqual([
+    1,
+    'WorkerDiedError',
+    [2, 3],
+    ['worker', 'idle', 'workerEnd', 'idle', 'worker', 'idle', 'workerEnd'],
+  ]);
+});
+
 test('applySync uses no CPU while it waits, and does the rest of the work of the pool', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const pool = new t.mp.Pool(1);

@@ -213,6 +213,70 @@ test('O08 an error arrives with its class name, message, code, cause and own pro
   ]);
 });
 
+test('O08 an error of a class that extends Error itself has the name of its class', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(1);
+    class HttpError extends Error {
+      constructor(readonly status: number) {
+        super(`status ${status}`);
+      }
+    }
+    const error = await pool
+      .run((status: number): void => {
+        throw new HttpError(status);
+      }, 404)
+      .catch((error: unknown) => error as HttpError);
+    if (!(error instanceof Error)) throw new Error('no error');
+    t.report([error.constructor.name, error.name, error.message, error.status, Object.keys(error)]);
+    t.report(String(error));
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([['HttpError', 'HttpError', 'status 404', 404, ['status']], 'HttpError: status 404']);
+});
+
+test('O01 thenables are awaited as promises are: throwing, settling twice, coming to another, functions among them', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    type Done = (value: unknown) => void;
+    const pool = new t.mp.Pool(1);
+    const thenables: Record<string, (x: string) => unknown> = {
+      twice: (x) => ({ then: (done: Done) => (done(x), done('again')) }),
+      bothWays: (x) => ({ then: (done: Done, fail: Done) => (done(x), fail(new Error('late'))) }),
+      throwing: (x) => ({
+        then() {
+          throw new Error(x);
+        },
+      }),
+      lateThrow: (x) => ({
+        then(done: Done) {
+          done(x);
+          throw new Error('late');
+        },
+      }),
+      getter: (x) => ({
+        get then(): unknown {
+          throw new Error(x);
+        },
+      }),
+      nested: (x) => ({ then: (done: Done) => done(Promise.resolve(x)) }),
+      callable: (x) => Object.assign(() => {}, { then: (done: Done) => done(x) }),
+      plain: (x) => x,
+    };
+    const make = (name: string) => thenables[name]?.(name);
+    const came = Object.keys(thenables).map((name) =>
+      pool.run(make, name).catch((error: { message: string }) => `threw ${error.message}`),
+    );
+    t.report(await Promise.all(came)); // handed in together: an answer too many would be taken for the next one's
+    t.report(await pool.map(make, ['nested', 'twice', 'plain']));
+    t.report(pool.stats().forked);
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([
+    ['twice', 'bothWays', 'threw throwing', 'lateThrow', 'threw getter', 'nested', 'callable', 'plain'],
+    ['nested', 'twice', 'plain'],
+    1,
+  ]);
+});
+
 test('a result that cannot be sent fails its task alone, more often than there are workers', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(2);
