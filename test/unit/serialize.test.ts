@@ -214,6 +214,83 @@ describe('bytes', () => {
   });
 });
 
+describe('what getters change while the value is read (structured clone, V8 value serializer tests)', () => {
+  const roundTripTwice = (value: unknown) => {
+    const back = roundTrip([value, 'end']) as unknown[];
+    expect(back[1]).toBe('end');
+    return back[0];
+  };
+
+  test.each([3, 40])('an array of %i that becomes shorter keeps its length and has holes', (length) => {
+    const array: unknown[] = Array.from({ length }, (_, i) => i);
+    Object.defineProperty(array, 1, {
+      enumerable: true,
+      configurable: true,
+      get() {
+        array.length = 2;
+        return 'one';
+      },
+    });
+    const back = roundTripTwice(array) as unknown[];
+    expect([back.length, Object.keys(back)]).toEqual([length, ['0', '1']]);
+  });
+
+  test('an array that becomes longer, or loses elements', () => {
+    const longer: unknown[] = [
+      0,
+      {
+        get x() {
+          return longer.push(8, 9);
+        },
+      },
+      2,
+    ];
+    expect(roundTripTwice(longer)).toEqual([0, { x: 5 }, 2]);
+    const holes: unknown[] = [];
+    holes[1] = {
+      get x() {
+        return delete holes[3];
+      },
+    };
+    holes.push(2, 7, 8);
+    delete holes[2];
+    const back = roundTripTwice(holes) as unknown[];
+    expect([back.length, Object.keys(back)]).toEqual([5, ['1', '4']]);
+  });
+
+  test('a Map or Set is sent with what it had when its turn came', () => {
+    const map = new Map<unknown, unknown>();
+    map.set(0, {
+      get a() {
+        map.delete(1);
+        map.set(2, 'new');
+        return map.set(3, 'changed').size;
+      },
+    });
+    map.set(1, 'deleted').set(3, 'old');
+    expect(roundTripTwice(map)).toEqual(
+      new Map<unknown, unknown>([
+        [0, { a: 3 }],
+        [1, 'deleted'],
+        [3, 'old'],
+      ]),
+    );
+    const set = new Set<unknown>();
+    const endless = () => ({
+      get a() {
+        return set.add(endless()).size;
+      },
+    });
+    set.add(endless());
+    expect(roundTripTwice(set)).toEqual(new Set([{ a: 2 }]));
+  });
+
+  test('an expression is sent as what it is, whatever its properties say', () => {
+    const expression = Object.defineProperties(/a+/gi, { source: { value: '(' }, flags: { value: 'zz' } });
+    expect(shown(roundTripTwice(expression))).toBe('/a+/gi');
+  });
+});
+
 describe('errors', () => {
   test('keep class, message, stack, code, cause, errors and properties', () => {
     const error = new TypeError('outer', { cause: new RangeError('inner', { cause: 'text' }) });
