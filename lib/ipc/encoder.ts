@@ -547,9 +547,11 @@ function writeError(error: Error, className: string): void {
     writeString(error.name);
   }
   const own = (key: string) => getOwnPropertyDescriptor(error, key);
+  // A class that the receiver does not know may have its name on its prototype.
+  const isNamedByClass = className !== 'DOMException' && !hasOwn(error, 'name') && error.name !== className;
   writeOptional(
     error,
-    hidden.filter((key) => key === 'stack' || own(key)?.enumerable === false),
+    hidden.filter((key) => key === 'stack' || own(key)?.enumerable === false || (key === 'name' && isNamedByClass)),
   );
   writeOptional(
     error,

@@ -316,6 +316,21 @@ describe('errors', () => {
     expect([back.name, back.message]).toEqual(['NoAccess', 'no']);
   });
 
+  test('of unknown classes keep a name that stands on their prototype', () => {
+    class Denied extends RangeError {}
+    Object.defineProperty(Denied.prototype, 'name', { value: 'Denied' });
+    class Computed extends Error {
+      override get name() {
+        return `Computed${this.message}`;
+      }
+    }
+    const [denied, computed] = roundTrip([new Denied('no'), new Computed('7')]) as [Error, Error];
+    expect(denied).toBeInstanceOf(RangeError);
+    expect([denied.name, computed.name]).toEqual(['Denied', 'Computed7']);
+    expect(Object.keys(denied)).toEqual([]);
+    expect(Object.hasOwn(roundTrip(new RangeError('r')) as Error, 'name')).toBe(false);
+  });
+
   test('of this package keep their class', () => {
     const death = roundTrip(new WorkerDiedError({ pid: 5, exitCode: null, signal: 'SIGKILL' }, 'a task'));
     expect(death).toBeInstanceOf(WorkerDiedError);
