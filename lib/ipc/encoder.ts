@@ -505,13 +505,23 @@ function bytesOf(object: object, buffer: ArrayBufferLike, offset: number, length
   }
 }
 
+function rangeOf(view: ArrayBufferView): [offset: number, length: number] {
+  try {
+    return [view.byteOffset, view.byteLength];
+  } catch (error) {
+    throw new Unclonable(view, 'its memory was transferred away', { cause: error }); // a DataView says so itself
+  }
+}
+
 function writeView(view: ArrayBufferView): void {
   if (isBuffer(view)) {
+    if (view.length === 0) bytesOf(view, view.buffer, 0, 0); // throws when it once had some
     remember(view);
     writeTag(Tag.Buffer);
     return writeBytes(view);
   }
-  const { buffer, byteOffset, byteLength } = view;
+  const { buffer } = view;
+  const [byteOffset, byteLength] = rangeOf(view);
   if (types.isSharedArrayBuffer(buffer)) throw new Unclonable(buffer, reasonAgainst(buffer) as string);
   const kind = viewKinds.get(toStringTag.call(view));
   if (kind === undefined) throw new Unclonable(view, `an instance of ${toStringTag.call(view)}`);

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { BlockList } from 'node:net';
 import { inspect } from 'node:util';
-import { runInNewContext } from 'node:vm';
+import { runInNewContext, runInThisContext, Script } from 'node:vm';
 import { DataCloneError, InvalidMessageError, PosixError, TimeoutError, WorkerDiedError } from '../../dist/errors';
 import { registerHandle } from '../../dist/ipc/handles';
 import { decode, encode } from '../../dist/ipc/serialize';
@@ -367,7 +368,10 @@ describe('what cannot be cloned', () => {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
   const transferred = new ArrayBuffer(8);
+  const transferredView = new DataView(transferred);
+  const transferredBytes = Buffer.from(transferred);
   structuredClone(transferred, { transfer: [transferred] });
+  const { memory } = runInThisContext('({ memory: new WebAssembly.Memory({ initial: 1 }) })') as { memory: unknown };
   const cases: [string, unknown, string][] = [
     ['a function', () => {}, 'value cannot be cloned: a function'],
     [
@@ -390,6 +394,15 @@ describe('what cannot be cloned', () => {
     ['a revoked proxy', [proxy], 'value[0] cannot be cloned: a proxy'],
     ['an object of the platform', { url: new URL('http://a/') }, 'value.url cannot be cloned: an instance of URL'],
     ['a weak reference', [new WeakRef({})], 'value[0] cannot be cloned: an instance of WeakRef'],
+    ['a view of transferred memory', [transferredView], 'value[0] cannot be cloned: its memory'],
+    ['a Buffer of transferred memory', [transferredBytes], 'value[0] cannot be cloned: its memory'],
+    ['an iterator of an array', [[1].values()], 'value[0] cannot be cloned: an iterator'],
+    ['an iterator of a string', ['text'[Symbol.iterator]()], 'value[0] cannot be cloned: an iterator'],
+    ['an iterator of matches', ['text'.matchAll(/t/g)], 'value[0] cannot be cloned: an iterator'],
+    ['an object of Intl', [new Intl.NumberFormat()], 'value[0] cannot be cloned: an instance of NumberFormat'],
+    ['memory of WebAssembly', [memory], 'value[0] cannot be cloned: an instance of Memory'],
+    ['a script', [new Script('1')], 'value[0] cannot be cloned: an instance of ContextifyScript'],
+    ['a handle of Node', [new BlockList()], 'value[0] cannot be cloned: an instance of BlockList'],
   ];
   test.each(cases)('%s: an error says where it is', (_, value, message) => {
     let error: unknown;
