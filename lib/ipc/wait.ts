@@ -157,10 +157,13 @@ export function waitSync<T extends WaitObject>(
   }
 }
 
-function parsed<T extends WaitObject>(objects: Iterable<T>, given: number | null | undefined | WaitOptions) {
-  if (typeof objects !== 'object' || !(Symbol.iterator in objects)) throw invalidType('objects', 'iterable', objects);
+function parsed<T extends WaitObject>(objects: Iterable<T>, limit: number | null | undefined | WaitOptions) {
+  const given: unknown = objects;
+  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) {
+    throw invalidType('objects', 'iterable', given);
+  }
   const items = [...objects].map((object) => itemOf(object));
-  const timeout = typeof given === 'object' && given !== null ? given.timeout : given;
+  const timeout = typeof limit === 'object' && limit !== null ? limit.timeout : limit;
   if (timeout != null) validateNumber(timeout, 'timeout', -Infinity, Infinity);
   return { items, limit: Math.max(0, timeout ?? Infinity) };
 }

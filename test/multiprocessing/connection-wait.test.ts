@@ -81,6 +81,8 @@ describe('wait()', () => {
         await wait([12345]).catch((error: { code: string }) => error.code),
         t.caught(() => waitSync(['x' as unknown as number]))['code'],
         t.caught(() => waitSync(5 as unknown as []))['code'],
+        t.caught(() => waitSync(null as unknown as []))['code'],
+        await wait(undefined as unknown as []).catch((error: { code: string }) => error.code),
       ]);
       const [c, otherEnd] = Pipe();
       const controller = new AbortController();
@@ -104,8 +106,7 @@ describe('wait()', () => {
         'ERR_CONNECTION_CLOSED',
         'EBADF',
         'EBADF',
-        'ERR_INVALID_ARG_TYPE',
-        'ERR_INVALID_ARG_TYPE',
+        ...Array<string>(4).fill('ERR_INVALID_ARG_TYPE'),
       ],
       ['ABORT_ERR', 'ABORT_ERR'],
     ]);
