@@ -19,7 +19,9 @@ export interface SharedOptions {
 export function chooseLock(options: SharedOptions | boolean | Lock | RLock | undefined): Lock | RLock | undefined {
   const given: unknown = options ?? true;
   const isLock = typeof given === 'boolean' || given instanceof Lock || given instanceof RLock;
-  if (!isLock && typeof given !== 'object') throw invalidType('options', 'of type object', options);
+  // Something else that locks is no set of options: its user would believe the value guarded by it.
+  const isOther = !isLock && (typeof given !== 'object' || 'acquire' in (given as object));
+  if (isOther) throw invalidType('options', 'of type object, or an instance of Lock or RLock', options);
   const lock: unknown = isLock ? given : ((given as SharedOptions).lock ?? true);
   if (lock === true) return new RLock();
   if (lock === false) return undefined;

@@ -88,6 +88,17 @@ test('M01 locked ones have getLock and getObj and keep the lock they are given, 
   ]);
 });
 
+test('what locks but is no Lock or RLock is not taken for options', async () => {
+  const run = await program((_rf, t) => {
+    const { Condition, Semaphore, SharedArray, SharedValue } = t.mp;
+    for (const wrong of [new Semaphore(), new Condition(), { acquire() {}, release() {} }]) {
+      t.report(t.caught(() => new SharedValue('i', 5, wrong as never)).code);
+      t.report(t.caught(() => new SharedArray('i', 5, wrong as never)).code);
+    }
+  });
+  expect(run.reports).toEqual(Array<string>(6).fill('ERR_INVALID_ARG_TYPE'));
+});
+
 test('M02 an array: length, index, slice, slice assignment, iteration; the running sum of the child', async () => {
   const run = await program(async (_rf, t) => {
     const { Process, SharedArray } = t.mp;
