@@ -94,6 +94,8 @@ export abstract class BaseQueue<T> {
   /** @internal */
   protected readonly outbox: Outbox;
   readonly #inbox: Inbox;
+  /** Who wait for it with `wait()`. */
+  readonly #onClose = new Set<() => void>();
   #isClosed = false;
 
   /** @internal */
@@ -183,6 +185,7 @@ export abstract class BaseQueue<T> {
     this.#isClosed = true;
     this.#inbox.rejectAll(closedError);
     this.outbox.rejectAll(closedError);
+    for (const tell of [...this.#onClose]) tell();
   }
 
   /** Get items for ever: the loop ends when this process closes the queue. */
@@ -220,6 +223,7 @@ export abstract class BaseQueue<T> {
     this.#checkOpen();
     const { memory, outbox } = this;
     return {
+      onClose: this.#onClose,
       announce: () => memory.getGate.announce(),
       ready() {
         if (!outbox.isFlushed) outbox.flush();

@@ -320,12 +320,15 @@ function writeArray(array: unknown[]): void {
     if (value === undefined && !hasOwn(array, i)) break;
     writeValue(value);
   }
-  if (i < length) writeFromHole(array, i);
+  if (i < length) writeFromHole(array, i, length);
   if (named !== undefined) writeProperties(array, named);
 }
 
-/** The rest of an array from its first hole on, by its keys: there may be 4 billion holes. */
-function writeFromHole(array: unknown[], from: number): void {
+/**
+ * The rest of an array from its first hole on, by its keys: there may be 4 billion holes. The array may have become shorter
+ * than it was announced, or have lost elements, by a getter of an earlier one: what is gone is a hole.
+ */
+function writeFromHole(array: unknown[], from: number, length: number): void {
   let next = from;
   const hole = (run: number) => {
     if (run === 0) return;
@@ -335,12 +338,14 @@ function writeFromHole(array: unknown[], from: number): void {
   };
   for (const key of keysOf(array)) {
     const index = Number(key);
-    if (!(index >= from) || !isIndex(key) || index >= array.length) continue;
+    if (!(index >= from) || !isIndex(key) || index >= length) continue;
+    const value = array[index];
+    if (value === undefined && !hasOwn(array, key)) continue;
     hole(index - next);
-    writeValue(array[index]);
+    writeValue(value);
     next = index + 1;
   }
-  hole(array.length - next);
+  hole(length - next);
 }
 
 function isIndex(key: string): boolean {
@@ -405,14 +410,12 @@ function writeSpecial(object: object): void {
   if (types.isMap(object)) {
     remember(object);
     writeTag(Tag.Map);
-    Map.prototype.forEach.call(object, writePair);
-    return writeTag(Tag.End);
+    return writeAll(entriesOf(object));
   }
   if (types.isSet(object)) {
     remember(object);
     writeTag(Tag.Set);
-    Set.prototype.forEach.call(object, writeValue);
-    return writeTag(Tag.End);
+    return writeAll([...Set.prototype.values.call(object)]);
   }
   if (types.isDate(object)) {
     remember(object);
@@ -428,8 +431,8 @@ function writeSpecial(object: object): void {
   if (types.isRegExp(object)) {
     remember(object);
     writeTag(Tag.RegExp);
-    writeString(object.source);
-    return writeString(object.flags);
+    writeString(sourceOf.call(object));
+    return writeString(flagsOf.call(object));
   }
   if (types.isAnyArrayBuffer(object) && !types.isSharedArrayBuffer(object)) {
     const bytes = bytesOf(object, object, 0, object.byteLength);
@@ -451,10 +454,26 @@ function writeSpecial(object: object): void {
   writeProperties(object, keysOf(object));
 }
 
-function writePair(value: unknown, key: unknown): void {
-  writeValue(key);
-  writeValue(value);
+/** Keys and values of a map, each key before its value. */
+function entriesOf(map: Map<unknown, unknown>): unknown[] {
+  const entries: unknown[] = [];
+  Map.prototype.forEach.call(map, (value, key) => void entries.push(key, value));
+  return entries;
 }
+
+/** What a collection had when its turn came: getters of its values may change it, or fill it for ever. */
+function writeAll(values: readonly unknown[]): void {
+  for (let i = 0; i < values.length; i++) writeValue(values[i]);
+  writeTag(Tag.End);
+}
+
+/** An accessor of the language's own, which properties of the object do not hide. */
+function accessor(prototype: object, key: PropertyKey): (this: unknown) => never {
+  return getOwnPropertyDescriptor(prototype, key)?.get as (this: unknown) => never;
+}
+
+const sourceOf: (this: unknown) => string = accessor(RegExp.prototype, 'source');
+const flagsOf: (this: unknown) => string = accessor(RegExp.prototype, 'flags');
 
 function unbox(object: object): unknown {
   if (types.isNumberObject(object)) return Number.prototype.valueOf.call(object);
@@ -471,8 +490,10 @@ function addFd(fd: number): number {
   return fds.push(fd) - 1;
 }
 
-const toStringTag = getOwnPropertyDescriptor(getPrototypeOf(Uint8Array.prototype) as object, Symbol.toStringTag)
-  ?.get as (this: unknown) => string | undefined;
+const toStringTag: (this: unknown) => string | undefined = accessor(
+  getPrototypeOf(Uint8Array.prototype) as object,
+  Symbol.toStringTag,
+);
 const viewKinds = new Map<string | undefined, number>(viewNames.map((name, kind) => [name, kind]));
 viewKinds.set(undefined, 0);
 
@@ -484,13 +505,23 @@ function bytesOf(object: object, buffer: ArrayBufferLike, offset: number, length
   }
 }
 
+function rangeOf(view: ArrayBufferView): [offset: number, length: number] {
+  try {
+    return [view.byteOffset, view.byteLength];
+  } catch (error) {
+    throw new Unclonable(view, 'its memory was transferred away', { cause: error }); // a DataView says so itself
+  }
+}
+
 function writeView(view: ArrayBufferView): void {
   if (isBuffer(view)) {
+    if (view.length === 0) bytesOf(view, view.buffer, 0, 0); // throws when it once had some
     remember(view);
     writeTag(Tag.Buffer);
     return writeBytes(view);
   }
-  const { buffer, byteOffset, byteLength } = view;
+  const { buffer } = view;
+  const [byteOffset, byteLength] = rangeOf(view);
   if (types.isSharedArrayBuffer(buffer)) throw new Unclonable(buffer, reasonAgainst(buffer) as string);
   const kind = viewKinds.get(toStringTag.call(view));
   if (kind === undefined) throw new Unclonable(view, `an instance of ${toStringTag.call(view)}`);
@@ -526,9 +557,11 @@ function writeError(error: Error, className: string): void {
     writeString(error.name);
   }
   const own = (key: string) => getOwnPropertyDescriptor(error, key);
+  // A class that the receiver does not know may have its name on its prototype.
+  const isNamedByClass = className !== 'DOMException' && !hasOwn(error, 'name') && error.name !== className;
   writeOptional(
     error,
-    hidden.filter((key) => key === 'stack' || own(key)?.enumerable === false),
+    hidden.filter((key) => key === 'stack' || own(key)?.enumerable === false || (key === 'name' && isNamedByClass)),
   );
   writeOptional(
     error,

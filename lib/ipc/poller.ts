@@ -13,6 +13,8 @@ export interface Interest {
   readonly events: number;
   /** Runs on a turn of the event loop. */
   onReady(): void;
+  /** Runs in place of it when this process closes the descriptor. */
+  onForgotten?(): void;
 }
 
 const wanted = new Map<number, Interest[]>();
@@ -54,8 +56,10 @@ export function dropInterest(interest: Interest, forget = false): void {
 /** The descriptor is about to be closed. */
 export function forgetFd(fd: number): void {
   if (!open) return;
+  const interests = wanted.get(fd) ?? [];
   wanted.delete(fd);
   native.pollerDisarm(fd, true);
+  for (const interest of interests) interest.onForgotten?.();
 }
 
 function onReady(...fdsAndEvents: number[]): void {

@@ -67,6 +67,22 @@ function* steps(value: object): Generator<[string, unknown]> {
   }
 }
 
+/** Of the iterators of arrays, strings and expressions, which have no class of their own. */
+const iteratorPrototype: unknown = Object.getPrototypeOf(Object.getPrototypeOf([].values()));
+
+const known = new WeakMap<object, boolean>();
+
+/** Whether a class is no JavaScript: one of `Intl`, `WebAssembly`, `Temporal`, of `node:vm` or of an addon. */
+function isNative(Class: (...args: never[]) => unknown): boolean {
+  let native = known.get(Class);
+  if (native === undefined) {
+    // A proxy for a class of the user's reads as native too.
+    native = !types.isProxy(Class) && /\{ \[native code\] \}$/.test(Function.prototype.toString.call(Class));
+    known.set(Class, native);
+  }
+  return native;
+}
+
 /** Say what kind of thing an object is that no process could make sense of, or undefined when it can be cloned. */
 export function reasonAgainst(object: object): string | undefined {
   if (types.isPromise(object)) return 'a Promise';
@@ -79,13 +95,19 @@ export function reasonAgainst(object: object): string | undefined {
   if (types.isMapIterator(object) || types.isSetIterator(object)) return 'an iterator';
   if (types.isExternal(object)) return 'an external pointer';
   if (types.isKeyObject(object) || types.isCryptoKey(object)) return 'a key of node:crypto';
+  if (Object.getOwnPropertySymbols(object).some(({ description }) => description === 'kHandle')) {
+    return `an instance of ${object.constructor.name}, a handle of Node's`; // BlockList, X509Certificate, Histogram
+  }
   for (let at: unknown = Object.getPrototypeOf(object); at !== null; at = Object.getPrototypeOf(at)) {
+    if (at === iteratorPrototype) return 'an iterator';
     const Class: unknown = Object.getOwnPropertyDescriptor(at, 'constructor')?.value;
     if (typeof Class !== 'function') continue;
     // Classes of the language and the platform (WeakRef, URL, AbortSignal) have insides that no property shows. A class
     // of the user's that extends one of the open ones (EventTarget, Object) has what it needs in its properties.
     if (Class.name === 'Object' || Class.name === 'EventTarget') return undefined;
-    if (Class === (globalThis as Record<string, unknown>)[Class.name]) return `an instance of ${Class.name}`;
+    if (Class === (globalThis as Record<string, unknown>)[Class.name] || isNative(Class as never)) {
+      return `an instance of ${Class.name}`;
+    }
   }
   return undefined;
 }

@@ -84,7 +84,7 @@ const waits = emptyInChild(new Set<() => void>(), (stop) => stop());
  * @returns All that are ready, in the order given; none when the time was over.
  * @throws {@link PosixError} `EBADF` a descriptor is not open.
  * @throws {@link AbortError} `ABORT_ERR` the waiting was given up.
- * @throws `ERR_CONNECTION_CLOSED` a connection was closed. These and wrong arguments reject; nothing is thrown.
+ * @throws `ERR_CONNECTION_CLOSED`, `ERR_QUEUE_CLOSED`, `ERR_LISTENER_CLOSED` one was closed, before or meanwhile. These and wrong arguments reject; nothing is thrown.
  * @remarks The process stays alive while it waits. Of nothing, without a timeout, nothing is ready at once, where Python
  * waits for ever. In a forked child a wait of the parent's never settles.
  * @example
@@ -117,7 +117,8 @@ export async function wait<T extends WaitObject>(
     const ready = look(items, 0);
     const left = deadline - performance.now();
     if (ready.length > 0 || left <= 0 || (items.length === 0 && limit === Infinity)) return ready;
-    await somethingHappens(items, words, left, signal);
+    const isClosed = await somethingHappens(items, words, left, signal);
+    if (isClosed) for (const { object } of items) itemOf(object); // the one that was closed throws
   }
 }
 
@@ -157,10 +158,13 @@ export function waitSync<T extends WaitObject>(
   }
 }
 
-function parsed<T extends WaitObject>(objects: Iterable<T>, given: number | null | undefined | WaitOptions) {
-  if (typeof objects !== 'object' || !(Symbol.iterator in objects)) throw invalidType('objects', 'iterable', objects);
+function parsed<T extends WaitObject>(objects: Iterable<T>, limit: number | null | undefined | WaitOptions) {
+  const given: unknown = objects;
+  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) {
+    throw invalidType('objects', 'iterable', given);
+  }
   const items = [...objects].map((object) => itemOf(object));
-  const timeout = typeof given === 'object' && given !== null ? given.timeout : given;
+  const timeout = typeof limit === 'object' && limit !== null ? limit.timeout : limit;
   if (timeout != null) validateNumber(timeout, 'timeout', -Infinity, Infinity);
   return { items, limit: Math.max(0, timeout ?? Infinity) };
 }
@@ -173,13 +177,13 @@ function announce(items: readonly Item<unknown>[]): number[] {
   });
 }
 
-/** Resolves when one of them may be ready, or the time is over. */
+/** Resolves when one of them may be ready, the time is over, or with true when this process has closed one. */
 function somethingHappens(
   items: readonly Item<unknown>[],
   words: readonly number[],
   milliseconds: number,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const interests: [Interest, boolean][] = [];
     const wordWaits: WordWait[] = [];
@@ -190,23 +194,29 @@ function somethingHappens(
       signal?.removeEventListener('abort', onAbort);
       for (const [interest, isBorrowed] of interests) dropInterest(interest, isBorrowed);
       for (const each of wordWaits) each.cancel();
+      for (const { waitable } of items.filter(isWord)) waitable.onClose?.delete(onClosed);
     };
     const onReady = () => {
       stop();
       newTurn();
-      resolve();
+      resolve(false);
     };
     const onAbort = () => {
       stop();
       reject(new AbortError(signal as AbortSignal));
     };
+    const onClosed = () => {
+      stop();
+      resolve(true);
+    };
     waits.add(stop);
     try {
       for (const { waitable, isBorrowed } of items.filter(isFd)) {
-        const interest = { fd: waitable.fd, events: READABLE, onReady };
+        const interest = { fd: waitable.fd, events: READABLE, onReady, onForgotten: onClosed };
         addInterest(interest);
         interests.push([interest, isBorrowed]);
       }
+      for (const { waitable } of items.filter(isWord)) waitable.onClose?.add(onClosed);
       for (let i = 0; i < words.length; i += 2) {
         wordWaits.push(waitWord(words[i] as number, words[i + 1] as number, onReady, { passesOn: true }));
       }

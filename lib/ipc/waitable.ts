@@ -18,6 +18,8 @@ export interface WaitableWord {
    */
   announce(): { readonly offset: number; readonly expected: number };
   ready(): boolean;
+  /** What to call when this process closes the object, if it can. */
+  readonly onClose?: Set<() => void>;
 }
 
 export type Waitable = WaitableFd | WaitableWord;

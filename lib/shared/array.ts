@@ -44,6 +44,12 @@ interface Guarded {
   readonly getObj: () => View;
 }
 
+/** What it has in another form than the typed array; the first of several forms is the one that counts. */
+interface Part<T extends ElementTypeOrCode> {
+  /** A part of the array, shared as the whole and with the same lock. */
+  subarray(begin?: number, end?: number): SharedArray<T>;
+}
+
 /** What an array of characters has beside. */
 interface Text {
   /** The text that the array holds: its characters, of Latin-1, up to the first that is 0. */
@@ -53,7 +59,8 @@ interface Text {
 }
 
 /** Numbers in memory that this process shares with its descendants, and with every process they are sent to. */
-export type SharedArray<T extends ElementTypeOrCode = ElementTypeOrCode> = ViewOf<T> &
+export type SharedArray<T extends ElementTypeOrCode = ElementTypeOrCode> = Part<T> &
+  ViewOf<T> &
   Guarded &
   (T extends 'c' ? Text : unknown);
 
@@ -72,15 +79,15 @@ function share(view: object, block: Block, type: ElementType, lock: Lock | RLock
   if (lock === undefined) return view;
   const hidden = { enumerable: false, configurable: true, writable: true };
   Object.defineProperty(view, 'getLock', { value: () => lock, ...hidden });
-  const { length } = view as View;
-  Object.defineProperty(view, 'getObj', { value: () => new views[type](block.buffer, 0, length), ...hidden });
+  const { byteOffset, length } = view as View;
+  Object.defineProperty(view, 'getObj', { value: () => new views[type](block.buffer, byteOffset, length), ...hidden });
   return view;
 }
 
 /**
  * Numbers in memory that this process shares with its descendants, and with every process they are sent to.
  *
- * @remarks The object is a typed array: index, `length`, `set`, `fill`, `subarray` (shared too), iteration; `slice` and `map` give private copies.
+ * @remarks The object is a typed array: index, `length`, `set`, `fill`, `subarray` (a shared array too, with the same lock), iteration; `slice` and `map` give private copies.
  * Storing wraps as typed arrays do. One access is one access to memory; hold the lock where several belong together. Sent through a
  * pipe or a queue it is the same memory at the other end, of which a copy would be `array.slice()`.
  * @example
@@ -163,6 +170,12 @@ const prototypes = Object.fromEntries(
       static get [Symbol.species](): Uint8ArrayConstructor {
         return View as unknown as Uint8ArrayConstructor;
       }
+
+      // A part of the array is as shared as the whole, with the same lock.
+      override subarray(begin?: number, end?: number): Uint8Array<ArrayBuffer> {
+        const { block, lock } = belongings.get(this) as Belongings;
+        return share(super.subarray(begin, end), block, type, lock) as Uint8Array<ArrayBuffer>;
+      }
     };
     Object.defineProperty(Class, 'name', { value: 'SharedArray' });
     if (type === 'c')
@@ -172,7 +185,7 @@ const prototypes = Object.fromEntries(
       Class,
       reduce(array) {
         const { block, lock } = belongings.get(array) as Belongings;
-        return describe(block, type, (array as { length: number }).length, lock);
+        return describe(block, type, array as View, lock);
       },
       revive(data) {
         const { block, view, description } = reach(data, 'SharedArray');

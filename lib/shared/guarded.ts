@@ -19,7 +19,9 @@ export interface SharedOptions {
 export function chooseLock(options: SharedOptions | boolean | Lock | RLock | undefined): Lock | RLock | undefined {
   const given: unknown = options ?? true;
   const isLock = typeof given === 'boolean' || given instanceof Lock || given instanceof RLock;
-  if (!isLock && typeof given !== 'object') throw invalidType('options', 'of type object', options);
+  // Something else that locks is no set of options: its user would believe the value guarded by it.
+  const isOther = !isLock && (typeof given !== 'object' || 'acquire' in (given as object));
+  if (isOther) throw invalidType('options', 'of type object, or an instance of Lock or RLock', options);
   const lock: unknown = isLock ? given : ((given as SharedOptions).lock ?? true);
   if (lock === true) return new RLock();
   if (lock === false) return undefined;
@@ -32,20 +34,23 @@ export interface Description {
   readonly arena: string;
   readonly offset: number;
   readonly type: ElementType;
+  /** Bytes of the block before the first element. */
+  readonly start: number;
   readonly length: number;
   readonly lock: Lock | RLock | undefined;
 }
 
-/** Describe memory for another process. */
-export function describe(block: Block, type: ElementType, length: number, lock: Lock | RLock | undefined): Description {
+/** Describe the part of a block that is in `view` for another process. */
+export function describe(block: Block, type: ElementType, view: View, lock: Lock | RLock | undefined): Description {
   markSent(block.offset);
-  return { arena: arena().id, offset: block.offset, type, length, lock };
+  const { byteOffset: start, length } = view;
+  return { arena: arena().id, offset: block.offset, type, start, length, lock };
 }
 
 /** Reach the memory that a description from another process names; throws when it names none. */
 export function reach(data: unknown, what: string): { block: Block; view: View; description: Description } {
   const description = (data ?? {}) as Description;
-  const { lock, length } = description;
+  const { lock, start, length } = description;
   requireFamily(description.arena, what);
   const type = elementType(description.type);
   if (lock !== undefined && !(lock instanceof Lock || lock instanceof RLock)) {
@@ -53,12 +58,18 @@ export function reach(data: unknown, what: string): { block: Block; view: View; 
   }
   const block = blockAt(description.offset);
   const Class = views[type];
-  if (!Number.isSafeInteger(length) || length < 0 || length * Class.BYTES_PER_ELEMENT > block.bytes) {
+  const size = Class.BYTES_PER_ELEMENT;
+  const isInside = start + length * size <= block.bytes;
+  if (!isCount(start / size) || !isCount(length) || !isInside) {
     throw codedError(
       RangeError,
       'ERR_OUT_OF_RANGE',
       `There is no ${what} of ${String(length)} elements at this offset`,
     );
   }
-  return { block, view: new Class(block.buffer, 0, length), description: { ...description, type } };
+  return { block, view: new Class(block.buffer, start, length), description: { ...description, type } };
+}
+
+function isCount(number: unknown): boolean {
+  return Number.isSafeInteger(number) && (number as number) >= 0;
 }

@@ -110,7 +110,7 @@ export class SharedValue<T extends ElementTypeOrCode = ElementTypeOrCode> {
     registerHandle<SharedValue>({
       tag: 'SharedValue',
       Class: SharedValue,
-      reduce: (value) => describe(value.#block, value.#type, 1, value.#lock),
+      reduce: (value) => describe(value.#block, value.#type, value.#view, value.#lock),
       revive(data) {
         const { block, view, description } = reach(data, 'SharedValue');
         if (view.length !== 1) throw new RangeError('a SharedValue has one element');

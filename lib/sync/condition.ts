@@ -247,13 +247,16 @@ export class Condition {
 
   async #wait(wait: Wait): Promise<boolean> {
     const [waiter, times] = this.#giveUp();
-    let notified: boolean;
+    let aborted: { error: unknown } | undefined;
     try {
       await waiter.wait(0, wait);
-    } finally {
-      await this.#held.acquireAgain(times);
-      notified = this.#leave(waiter);
+    } catch (error) {
+      aborted = { error };
     }
+    await this.#held.acquireAgain(times);
+    const notified = this.#leave(waiter);
+    // A notification that came first is this waiter's: nobody else would get it.
+    if (aborted !== undefined && !notified) throw aborted.error;
     return notified;
   }
 

@@ -295,6 +295,26 @@ test('an aborted wait holds the lock again when it rejects', async () => {
   expect(run.reports).toEqual([true, ['ABORT_ERR', true]]);
 });
 
+test('a waiter that is notified and then aborted has the notification: it is not lost', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const condition = new t.mp.Condition(new t.mp.Lock());
+    const controller = new AbortController();
+    await condition.acquire();
+    const first = condition.wait({ signal: controller.signal });
+    await condition.acquire();
+    condition.notify();
+    controller.abort(); // before the waiter can have the lock
+    condition.release();
+    t.report([await first, condition.lock.locked()]);
+    // waitFor asks once more, and then sees the signal
+    const answers: unknown[] = [0, 'yes'];
+    t.report(await condition.waitFor(() => answers.pop(), { signal: controller.signal }));
+    const refused = condition.waitFor(() => answers.pop(), { signal: controller.signal });
+    t.report([await refused.catch((error: NodeJS.ErrnoException) => error.code), condition.lock.locked()]);
+  });
+  expect(run.reports).toEqual([[true, true], 'yes', ['ABORT_ERR', true]]);
+});
+
 test('a condition sent to another process brings its lock with it', async () => {
   const run = await cleanProgram((rf, t) => {
     const { encode, decode } = t.internal('ipc/serialize') as typeof import('../../dist/ipc/serialize');

@@ -81,6 +81,8 @@ describe('wait()', () => {
         await wait([12345]).catch((error: { code: string }) => error.code),
         t.caught(() => waitSync(['x' as unknown as number]))['code'],
         t.caught(() => waitSync(5 as unknown as []))['code'],
+        t.caught(() => waitSync(null as unknown as []))['code'],
+        await wait(undefined as unknown as []).catch((error: { code: string }) => error.code),
       ]);
       const [c, otherEnd] = Pipe();
       const controller = new AbortController();
@@ -104,8 +106,7 @@ describe('wait()', () => {
         'ERR_CONNECTION_CLOSED',
         'EBADF',
         'EBADF',
-        'ERR_INVALID_ARG_TYPE',
-        'ERR_INVALID_ARG_TYPE',
+        ...Array<string>(4).fill('ERR_INVALID_ARG_TYPE'),
       ],
       ['ABORT_ERR', 'ABORT_ERR'],
     ]);
@@ -237,4 +238,36 @@ describe('wait()', () => {
       ['parent', 1, 0],
     ]);
   });
+});
+
+test('closing one of the objects ends the waits for it, with the error that a new wait would give', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { Listener, Pipe, Queue, wait } = t.mp;
+    const [a, b] = Pipe();
+    const queue = new Queue();
+    const listener = new Listener();
+    const objects = [a, queue, listener];
+    const failed = (error: { code: string }) => error.code;
+    for (const [i, object] of objects.entries()) {
+      const all = wait(objects.slice(i)).catch(failed);
+      const one = wait([object], 10_000).catch(failed);
+      const other = wait([b], 10_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      object.close();
+      t.report([await all, await one]);
+      if (i > 0) a.close();
+      t.report((await other)[0] === b);
+    }
+    b.close();
+    // A descriptor of which somebody else closes the connection.
+    const [c, d] = Pipe();
+    const ended = wait([c.fileno()]).catch(failed);
+    await new Promise((resolve) => setImmediate(resolve));
+    c.close();
+    t.report(await ended);
+    d.close();
+  });
+  const codes = ['ERR_CONNECTION_CLOSED', 'ERR_QUEUE_CLOSED', 'ERR_LISTENER_CLOSED'];
+  expect(run.reports).toEqual([...codes.flatMap((code) => [[code, code], true]), 'EBADF']);
+  expect(run.code).toBe(0);
 });

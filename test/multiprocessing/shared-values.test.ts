@@ -88,6 +88,50 @@ test('M01 locked ones have getLock and getObj and keep the lock they are given, 
   ]);
 });
 
+test('what locks but is no Lock or RLock is not taken for options', async () => {
+  const run = await program((_rf, t) => {
+    const { Condition, Semaphore, SharedArray, SharedValue } = t.mp;
+    for (const wrong of [new Semaphore(), new Condition(), { acquire() {}, release() {} }]) {
+      t.report(t.caught(() => new SharedValue('i', 5, wrong as never)).code);
+      t.report(t.caught(() => new SharedArray('i', 5, wrong as never)).code);
+    }
+  });
+  expect(run.reports).toEqual(Array<string>(6).fill('ERR_INVALID_ARG_TYPE'));
+});
+
+test('a part of an array that is sent is the same memory with the same lock', async () => {
+  const run = await program(async (_rf, t) => {
+    const { Pipe, Process, Queue, SharedArray } = t.mp;
+    const array = new SharedArray('d', 10);
+    const text = new SharedArray('c', 'abcdef', { lock: false });
+    const part = array.subarray(2, 6);
+    t.report([part instanceof SharedArray, part.length, part.getLock() === array.getLock()]);
+    const queue = new Queue<[typeof part, typeof text]>();
+    const [here, there] = Pipe();
+    const child = new Process({
+      target: () => {
+        const [numbers, letters] = queue.getSync();
+        numbers.getLock().withSync(() => numbers.fill(7));
+        numbers.subarray(-1).getObj()[0] = 8;
+        letters.value = 'XY';
+        there.sendSync(numbers.subarray(1, 2));
+      },
+    });
+    child.start();
+    queue.putNowait([part, text.subarray(2)]);
+    const back = here.recvSync<typeof part>();
+    await child.join();
+    t.report([[...array], Buffer.from(text).toString()]);
+    back[0] = 9;
+    t.report([array[3], back.length, array.subarray(4, 1).length, array.slice(1) instanceof SharedArray]);
+  });
+  expect(run.reports).toEqual([
+    [true, 4, true],
+    [[0, 0, 7, 7, 7, 8, 0, 0, 0, 0], 'abXY\0f'],
+    [9, 1, 0, false],
+  ]);
+});
+
 test('M02 an array: length, index, slice, slice assignment, iteration; the running sum of the child', async () => {
   const run = await program(async (_rf, t) => {
     const { Process, SharedArray } = t.mp;

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { BlockList } from 'node:net';
 import { inspect } from 'node:util';
-import { runInNewContext } from 'node:vm';
+import { runInNewContext, runInThisContext, Script } from 'node:vm';
 import { DataCloneError, InvalidMessageError, PosixError, TimeoutError, WorkerDiedError } from '../../dist/errors';
 import { registerHandle } from '../../dist/ipc/handles';
 import { decode, encode } from '../../dist/ipc/serialize';
@@ -214,6 +215,83 @@ describe('bytes', () => {
   });
 });
 
+describe('what getters change while the value is read (structured clone, V8 value serializer tests)', () => {
+  const roundTripTwice = (value: unknown) => {
+    const back = roundTrip([value, 'end']) as unknown[];
+    expect(back[1]).toBe('end');
+    return back[0];
+  };
+
+  test.each([3, 40])('an array of %i that becomes shorter keeps its length and has holes', (length) => {
+    const array: unknown[] = Array.from({ length }, (_, i) => i);
+    Object.defineProperty(array, 1, {
+      enumerable: true,
+      configurable: true,
+      get() {
+        array.length = 2;
+        return 'one';
+      },
+    });
+    const back = roundTripTwice(array) as unknown[];
+    expect([back.length, Object.keys(back)]).toEqual([length, ['0', '1']]);
+  });
+
+  test('an array that becomes longer, or loses elements', () => {
+    const longer: unknown[] = [
+      0,
+      {
+        get x() {
+          return longer.push(8, 9);
+        },
+      },
+      2,
+    ];
+    expect(roundTripTwice(longer)).toEqual([0, { x: 5 }, 2]);
+    const holes: unknown[] = [];
+    holes[1] = {
+      get x() {
+        return delete holes[3];
+      },
+    };
+    holes.push(2, 7, 8);
+    delete holes[2];
+    const back = roundTripTwice(holes) as unknown[];
+    expect([back.length, Object.keys(back)]).toEqual([5, ['1', '4']]);
+  });
+
+  test('a Map or Set is sent with what it had when its turn came', () => {
+    const map = new Map<unknown, unknown>();
+    map.set(0, {
+      get a() {
+        map.delete(1);
+        map.set(2, 'new');
+        return map.set(3, 'changed').size;
+      },
+    });
+    map.set(1, 'deleted').set(3, 'old');
+    expect(roundTripTwice(map)).toEqual(
+      new Map<unknown, unknown>([
+        [0, { a: 3 }],
+        [1, 'deleted'],
+        [3, 'old'],
+      ]),
+    );
+    const set = new Set<unknown>();
+    const endless = () => ({
+      get a() {
+        return set.add(endless()).size;
+      },
+    });
+    set.add(endless());
+    expect(roundTripTwice(set)).toEqual(new Set([{ a: 2 }]));
+  });
+
+  test('an expression is sent as what it is, whatever its properties say', () => {
+    const expression = Object.defineProperties(/a+/gi, { source: { value: '(' }, flags: { value: 'zz' } });
+    expect(shown(roundTripTwice(expression))).toBe('/a+/gi');
+  });
+});
+
 describe('errors', () => {
   test('keep class, message, stack, code, cause, errors and properties', () => {
     const error = new TypeError('outer', { cause: new RangeError('inner', { cause: 'text' }) });
@@ -237,6 +315,21 @@ describe('errors', () => {
     const back = roundTrip(new NoAccess('no')) as Error;
     expect(back).toBeInstanceOf(RangeError);
     expect([back.name, back.message]).toEqual(['NoAccess', 'no']);
+  });
+
+  test('of unknown classes keep a name that stands on their prototype', () => {
+    class Denied extends RangeError {}
+    Object.defineProperty(Denied.prototype, 'name', { value: 'Denied' });
+    class Computed extends Error {
+      override get name() {
+        return `Computed${this.message}`;
+      }
+    }
+    const [denied, computed] = roundTrip([new Denied('no'), new Computed('7')]) as [Error, Error];
+    expect(denied).toBeInstanceOf(RangeError);
+    expect([denied.name, computed.name]).toEqual(['Denied', 'Computed7']);
+    expect(Object.keys(denied)).toEqual([]);
+    expect(Object.hasOwn(roundTrip(new RangeError('r')) as Error, 'name')).toBe(false);
   });
 
   test('of this package keep their class', () => {
@@ -275,7 +368,10 @@ describe('what cannot be cloned', () => {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
   const transferred = new ArrayBuffer(8);
+  const transferredView = new DataView(transferred);
+  const transferredBytes = Buffer.from(transferred);
   structuredClone(transferred, { transfer: [transferred] });
+  const { memory } = runInThisContext('({ memory: new WebAssembly.Memory({ initial: 1 }) })') as { memory: unknown };
   const cases: [string, unknown, string][] = [
     ['a function', () => {}, 'value cannot be cloned: a function'],
     [
@@ -298,6 +394,15 @@ describe('what cannot be cloned', () => {
     ['a revoked proxy', [proxy], 'value[0] cannot be cloned: a proxy'],
     ['an object of the platform', { url: new URL('http://a/') }, 'value.url cannot be cloned: an instance of URL'],
     ['a weak reference', [new WeakRef({})], 'value[0] cannot be cloned: an instance of WeakRef'],
+    ['a view of transferred memory', [transferredView], 'value[0] cannot be cloned: its memory'],
+    ['a Buffer of transferred memory', [transferredBytes], 'value[0] cannot be cloned: its memory'],
+    ['an iterator of an array', [[1].values()], 'value[0] cannot be cloned: an iterator'],
+    ['an iterator of a string', ['text'[Symbol.iterator]()], 'value[0] cannot be cloned: an iterator'],
+    ['an iterator of matches', ['text'.matchAll(/t/g)], 'value[0] cannot be cloned: an iterator'],
+    ['an object of Intl', [new Intl.NumberFormat()], 'value[0] cannot be cloned: an instance of NumberFormat'],
+    ['memory of WebAssembly', [memory], 'value[0] cannot be cloned: an instance of Memory'],
+    ['a script', [new Script('1')], 'value[0] cannot be cloned: an instance of ContextifyScript'],
+    ['a handle of Node', [new BlockList()], 'value[0] cannot be cloned: an instance of BlockList'],
   ];
   test.each(cases)('%s: an error says where it is', (_, value, message) => {
     let error: unknown;
