@@ -53,6 +53,7 @@ inline long Argument(const ucontext_t* context, int index) {
 extern "C" void realfork_restorer();
 
 constexpr bool kNeedsRestorer = true;
+constexpr bool kKeepsFirstArgument = true;       // when a call has returned
 constexpr uint32_t kRseqSignature = 0x53053053;  // glibc sysdeps/unix/sysv/linux/x86/bits/rseq.h
 constexpr long kEpollWait[] = {SYS_epoll_wait, SYS_epoll_pwait};
 
@@ -86,7 +87,8 @@ inline long Argument(const ucontext_t* context, int index) {
   __builtin_unreachable();
 }
 
-constexpr bool kNeedsRestorer = false;  // the vDSO has one
+constexpr bool kNeedsRestorer = false;       // the vDSO has one
+constexpr bool kKeepsFirstArgument = false;  // the result is in its register
 constexpr uint32_t kRseqSignature = 0xd428bc00;
 constexpr long kEpollWait[] = {SYS_epoll_pwait, SYS_epoll_pwait};
 

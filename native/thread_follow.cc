@@ -13,6 +13,7 @@
 
 #include <vector>
 
+#include "thread_stay.h"
 #include "thread_stop.h"
 #include "thread_table.h"
 
@@ -119,6 +120,7 @@ void FollowMask(uint64_t before, uint64_t after) {
       Let(thread);
     }
     OpenGate();
+    for (Thread* thread : next) Dismiss(thread);  // to have the mask from now on
   }
   RemoveParkAction();
 }

@@ -4,17 +4,16 @@
 // idle threads: half as long as fork(2) itself). A thread that was stopped in a wait without a time limit has nothing
 // else to do than to wait on: it can do that from inside the handler, where fork(2) may copy it at any time, and where
 // its registers are recorded. So it waits there for the word that it was waiting for, and when that is woken it returns
-// from the handler, into its own futex(2), which finds the word changed.
+// from the handler, into its own futex(2), which finds the word changed. Node's scheduler of delayed tasks does the
+// same with the descriptor that it waits at in epoll_wait(2).
 #ifndef REALFORK_NATIVE_THREAD_STAY_H_
 #define REALFORK_NATIVE_THREAD_STAY_H_
-
-#include <vector>
 
 #include "thread_table.h"
 
 namespace realfork::threads {
 
-// In the handler: whether the thread was stopped in such a wait, and the kernel can wait for two words (Linux 5.16).
+// In the handler: whether the thread was stopped in such a wait.
 bool MayStay(const Thread& thread);
 
 // In the handler of a thread that is kHeld: returns when the thread has to leave.
@@ -26,8 +25,12 @@ bool Hold(Thread* thread);
 // Main thread. Undoes Hold.
 void LetStay(Thread* thread);
 
-// Main thread. Makes these threads leave their handlers, and waits until they are about to.
-void Dismiss(const std::vector<Thread*>& threads);
+// Main thread, while the handler is that of kParkSignal. Makes a thread that stays leave it, and waits until it is
+// about to.
+void Dismiss(Thread* thread);
+
+// In the handler: whether the signal is Dismiss's, which there is nothing else to do for.
+bool TakeNudge(Thread* thread);
 
 }  // namespace realfork::threads
 

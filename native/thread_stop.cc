@@ -96,8 +96,8 @@ void WaitAtGate(Thread* thread, int number) {
 void OnParkSignal(int, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   Thread* thread = FindSelf();
-  // A setuid-like call of another thread sends the same signal, to a thread that stays too.
-  if (thread == nullptr || thread->stay.load() != kLeaves) return;
+  if (thread == nullptr || TakeNudge(thread)) return;
+  if (thread->stay.load() != kLeaves) return;  // glibc's signal, for a setuid-like call of another thread
   const int number = thread->hold.load();
   thread->saved_errno = saved_errno;
   thread->info = info;
@@ -181,7 +181,7 @@ void Stop(const std::vector<Thread*>& threads) {
 }
 
 void StopWith(const std::vector<Thread*>& threads, void (*task)(void*), void* argument) {
-  Dismiss(threads);
+  for (Thread* thread : threads) Dismiss(thread);
   stop.task_argument = argument;
   stop.task = task;
   Stop(threads);

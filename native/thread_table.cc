@@ -99,7 +99,7 @@ Kind FirstKind(pid_t tid) {
   if (strncmp(name, kRingThread, sizeof kRingThread - 1) == 0) return Kind::kKernel;
   if (blocked == 1ull << (SIGUSR1 - 1)) {
     if (strstr(name, "V8Worker") != nullptr) return Kind::kPlatform;  // named so from Node 24 on
-    return InEpollWait(tid) || strstr(name, "Delayed") != nullptr ? Kind::kForeign : Kind::kPlatform;
+    return InEpollWait(tid) || strstr(name, "Delayed") != nullptr ? Kind::kScheduler : Kind::kPlatform;
   }
   return blocked == 0 ? Kind::kUnknown : Kind::kForeign;
 }

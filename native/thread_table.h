@@ -18,11 +18,12 @@
 namespace realfork::threads {
 
 enum class Kind {
-  kPlatform,  // V8 platform worker: brought back in the child
-  kUnknown,   // may still turn out to be a Worker: a Worker has no isolate until it has built one
-  kWorker,    // worker_threads Worker: must be idle during the fork, absent in the child
-  kForeign,   // libuv's pool, the inspector, other addons: absent in the child, as POSIX has it
-  kKernel,    // io_uring's: answers no signal, absent in the child
+  kPlatform,   // V8 platform worker: brought back in the child
+  kScheduler,  // Node's thread for V8's delayed tasks: must wait for one during the fork, absent in the child
+  kUnknown,    // may still turn out to be a Worker: a Worker has no isolate until it has built one
+  kWorker,     // worker_threads Worker: must be idle during the fork, absent in the child
+  kForeign,    // libuv's pool, the inspector, other addons: absent in the child, as POSIX has it
+  kKernel,     // io_uring's: answers no signal, absent in the child
 };
 
 // Whether a thread stays in its handler from one stop to the next; see thread_stay.h.
@@ -61,6 +62,7 @@ struct Thread {
   std::atomic<int> hold{0};
   int stops = 0;
   std::atomic<int> stay{kLeaves};  // futex
+  std::atomic<int> nudged{0};      // futex: 1 from Dismiss's signal until the handler has seen it
 
   // See FollowMask.
   bool follows_mask = false;

@@ -39,6 +39,11 @@ bool SafeForCopy(const Thread& thread) {
   return call == SYS_futex || call == machine::kInterrupted;
 }
 
+// Of the calls that the scheduler makes, only this one waits and is ended by a signal.
+bool AtEpollWait(const Thread& thread) {
+  return machine::InterruptedCall(thread.context) == machine::kInterrupted;
+}
+
 bool InConditionWait(const Thread& thread) {
   // glibc's condition variables wait with FUTEX_WAIT_BITSET, its mutexes with FUTEX_WAIT.
   return machine::InterruptedCall(thread.context) == SYS_futex &&
@@ -120,15 +125,22 @@ void Pause(long nanoseconds) {
 }
 
 // Those found at an unsafe place run on a little and are stopped again, while the safe ones stay.
-bool ParkPlatform() {
-  std::vector<Thread*> open = Select([](Kind kind) { return kind == Kind::kPlatform; });
+bool ParkAll(std::vector<Thread*> open, bool (*is_safe)(const Thread&)) {
   const long deadline = NowMs() + kSafePointLimitMs;
   for (;;) {
-    open = StopAndJudge(open, [](Thread* t) { return SafeForCopy(*t) ? Verdict::kReady : Verdict::kAgain; });
+    open = StopAndJudge(open, [=](Thread* t) { return is_safe(*t) ? Verdict::kReady : Verdict::kAgain; });
     if (open.empty()) return true;
     if (NowMs() > deadline) return false;
     Pause(kRetryNanoseconds);
   }
+}
+
+// The scheduler hands tasks to V8's threads under the lock of their queue, and is absent in the child, where nobody
+// would give that lock back. In epoll_wait, where it waits for the time of a task, it does not hold it. It comes first:
+// the lock that it may be waiting for is held by a thread that still runs.
+bool ParkPlatform() {
+  return ParkAll(Select([](Kind kind) { return kind == Kind::kScheduler; }), AtEpollWait) &&
+         ParkAll(Select([](Kind kind) { return kind == Kind::kPlatform; }), SafeForCopy);
 }
 
 bool PlatformIsIdle() {

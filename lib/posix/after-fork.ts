@@ -80,7 +80,6 @@ function setEmit(value: Emit): void {
   replaced = value;
 }
 
-
 /** What Node keeps on `process` without documenting it; unchanged from 18 to 26. */
 interface ExitInternals {
   /** True from just before `'exit'` is emitted. */

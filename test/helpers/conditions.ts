@@ -17,48 +17,30 @@ function prepared(lines: readonly string[], args: readonly string[] = []): reado
 /** The program adopts the orphans of its tree, so that it can wait for every process below it. prctl(2). */
 export const asSubreaper = prepared(['prctl(36, 1, 0, 0, 0)']);
 
-/** The instructions of a seccomp(2) filter in Python's notation: code, jump if true, jump if false, operand. */
-function filtered(lines: readonly string[], instructions: readonly string[], args: readonly string[]) {
-  return prepared(
-    [
-      ...lines,
-      `instructions = b"".join(struct.pack("HBBI", *i) for i in [${instructions.join(', ')}])`,
-      'memory = ctypes.create_string_buffer(instructions, len(instructions))',
-      'program = ctypes.create_string_buffer(struct.pack("HP", len(instructions) // 8, ctypes.addressof(memory)))',
-      'prctl(38, 1, 0, 0, 0)', // PR_SET_NO_NEW_PRIVS
-      'prctl(22, 2, ctypes.addressof(program))', // PR_SET_SECCOMP
-    ],
-    args,
-  );
-}
-
-const loadCall = '(0x20, 0, 0, 0)';
-const fail = '(0x06, 0, 0, 0x00050000 | int(sys.argv[1]))'; // SECCOMP_RET_ERRNO
-const allow = '(0x06, 0, 0, 0x7fff0000)'; // SECCOMP_RET_ALLOW
-
 /**
  * In the program fork(2) fails with this errno, by a seccomp(2) filter: `clone` without CLONE_VM. Threads are not
  * affected.
  */
 export function withFailingFork(errno: number): readonly string[] {
-  return filtered(
-    ['clone, fork = {"x86_64": (56, 57), "aarch64": (220, 0xffff)}[platform.machine()]'],
+  return prepared(
     [
-      loadCall,
-      '(0x15, 3, 0, fork)',
-      '(0x15, 0, 3, clone)',
-      '(0x20, 0, 0, 16)', // load the low half of its first argument
-      '(0x45, 1, 0, 0x100)', // CLONE_VM
-      fail,
-      allow,
+      'clone, fork = {"x86_64": (56, 57), "aarch64": (220, 0xffff)}[platform.machine()]',
+      'instructions = b"".join(struct.pack("HBBI", *i) for i in [',
+      '    (0x20, 0, 0, 0),', // load the system call's number
+      '    (0x15, 3, 0, fork),',
+      '    (0x15, 0, 3, clone),',
+      '    (0x20, 0, 0, 16),', // load the low half of its first argument
+      '    (0x45, 1, 0, 0x100),', // CLONE_VM
+      '    (0x06, 0, 0, 0x00050000 | int(sys.argv[1])),', // SECCOMP_RET_ERRNO
+      '    (0x06, 0, 0, 0x7fff0000),', // SECCOMP_RET_ALLOW
+      '])',
+      'memory = ctypes.create_string_buffer(instructions, len(instructions))',
+      'program = ctypes.create_string_buffer(struct.pack("HP", len(instructions) // 8, ctypes.addressof(memory)))',
+      'prctl(38, 1, 0, 0, 0)', // PR_SET_NO_NEW_PRIVS
+      'prctl(22, 2, ctypes.addressof(program))', // PR_SET_SECCOMP
     ],
     [String(errno)],
   );
-}
-
-/** In the program the system call of this number fails with this errno, as it does in an older kernel or a sandbox. */
-export function withFailingCall(call: number, errno: number): readonly string[] {
-  return filtered([], [loadCall, '(0x15, 0, 1, int(sys.argv[2]))', fail, allow], [String(errno), String(call)]);
 }
 
 /**

@@ -37,6 +37,8 @@ export interface ThreadState {
   readonly waits: number;
   readonly uid: number;
   readonly gid: number;
+  /** The signals it has blocked, bit 0 for signal 1, as hexadecimal digits. */
+  readonly blocked: string;
 }
 
 export interface Tools {
@@ -70,8 +72,6 @@ export interface Tools {
   stat(pid: number): string[] | undefined;
   /** The threads beside the main one: from /proc/self/task. */
   threads(): ThreadState[];
-  /** The number of the system call that a thread waits in; NaN while it runs. */
-  systemCallOf(tid: number): number;
   /** What `call` throws, as data: `{ name, code, errno, syscall, pid, fd, path }`, absent fields left out. */
   caught(call: () => unknown): Readonly<Record<string, unknown>>;
 }
@@ -135,11 +135,9 @@ export function tools(args: readonly unknown[]): Tools {
           waits: field('voluntary_ctxt_switches'),
           uid: field('Uid'),
           gid: field('Gid'),
+          blocked: /^SigBlk:\s+(\w+)/m.exec(status)![1] as string,
         };
       });
-    },
-    systemCallOf(tid) {
-      return parseInt(readFileSync(`/proc/self/task/${tid}/syscall`, 'latin1'), 10);
     },
     stat(pid) {
       try {
