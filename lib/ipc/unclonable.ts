@@ -1,6 +1,7 @@
 /** What cannot be cloned, and where in a value it stands. */
 import { types } from 'node:util';
 import { DataCloneError } from '../errors';
+import { hasSource } from '../values';
 
 /** Thrown inside the encoder; `encode` makes a {@link DataCloneError} of it, which names the place. */
 export class Unclonable extends Error {
@@ -77,7 +78,7 @@ function isNative(Class: (...args: never[]) => unknown): boolean {
   let native = known.get(Class);
   if (native === undefined) {
     // A proxy for a class of the user's reads as native too.
-    native = !types.isProxy(Class) && /\{ \[native code\] \}$/.test(Function.prototype.toString.call(Class));
+    native = !types.isProxy(Class) && !hasSource(Class);
     known.set(Class, native);
   }
   return native;

@@ -12,6 +12,7 @@ import type { DupFd } from '../ipc/dup-fd';
 import { Listener } from '../ipc/listener';
 import { native } from '../native';
 import { emptyInChild } from '../posix/at-fork';
+import { isThenable } from '../values';
 import { servingFor, type Caller } from './caller';
 import { ServedClient } from './client';
 import { managerMisuse } from './errors';
@@ -297,8 +298,4 @@ export class ManagerServer implements LocalServer {
       native.closeFd(server.#listener.fileno());
     };
   }
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof (value as PromiseLike<T> | null | undefined)?.then === 'function';
 }

@@ -9,6 +9,7 @@ import { closeSync } from 'node:fs';
 import { codedError } from '../errors';
 import { decode, encode } from '../ipc/serialize';
 import { loadFunction, type Importable } from '../process/importable';
+import { isThenable } from '../values';
 import type { Claims } from './claims';
 import { FrameReader, HEADER, Kind, Mode, padded, slabFrame, writeHeader } from './frames';
 import { inherited } from './functions';
@@ -294,7 +295,7 @@ class Worker {
   static {
     // What every worker runs before its first task and after it. Private methods can be named through an instance only.
     const some = new Worker({ fd: -1, claims: undefined as unknown as Claims });
-    runsInChild(runWorker, Worker, isThenable, keepResolve, settling, some.serve, some.answer, some.close);
+    runsInChild(runWorker, Worker, keepResolve, settling, some.serve, some.answer, some.close);
     runsInChild(some.#onReadable, some.#run, some.#begin, some.#call, some.#arguments, some.#bytes);
     runsInChild(some.#finish, some.#done, some.#send, some.#sendAll, some.#leave);
   }
@@ -360,13 +361,6 @@ async function runChunkAsync(
     }
   }
   return failures.length === 0 ? results : new MixedResults(results, failures);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
-    typeof (value as { then?: unknown }).then === 'function'
-  );
 }
 
 /** As `await` has it: other thenables than promises may throw, settle twice, or come to a further thenable. */

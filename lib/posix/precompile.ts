@@ -9,6 +9,7 @@
  */
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
+import { hasSource } from '../values';
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -16,12 +17,7 @@ const functions: AnyFunction[] = [];
 
 /** Name functions that a child runs on its way to its own code. */
 export function runsInChild(...more: readonly (AnyFunction | (abstract new (...args: never[]) => unknown))[]): void {
-  functions.push(...(more as AnyFunction[]).filter(hasSource));
-}
-
-/** V8's function ends the process when it is given a bound function, a Proxy, or a function of an addon. */
-function hasSource(fn: AnyFunction): boolean {
-  return !Function.prototype.toString.call(fn).endsWith('{ [native code] }');
+  functions.push(...(more as AnyFunction[]).filter(hasSource)); // V8's function ends the process when given another
 }
 
 const FLAG = '--allow-natives-syntax';

@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
 import { runsInChild } from '../posix/precompile';
+import { isThenable } from '../values';
 import { afterFlush, writeError } from './stdio';
 
 /** Run the target; its end is the child's. */
@@ -24,10 +25,6 @@ export function runToEnd(target: () => unknown, name: string): void {
   }
   // Without a promise to wait for, the end is that of every Node program: when the loop has nothing left to do.
   if (isThenable(result)) result.then(finishAfter, fail);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
 
 let announced = '';

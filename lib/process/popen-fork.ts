@@ -122,6 +122,6 @@ function heldBy(process: Process): unknown[] {
 }
 
 provideStartMethod('fork', (process, onEnd) => {
-  const pid = startClean(process.bootstrap.bind(process, undefined), process.name, heldBy(process));
+  const pid = startClean(process.bootstrap.bind(process), process.name, heldBy(process));
   return new ForkedChild(pid, process[kKeepsLoopAlive], onEnd);
 });

@@ -35,6 +35,8 @@ export interface ThreadState {
   readonly tid: number;
   /** How often it has gone to wait. */
   readonly waits: number;
+  /** Its CPU time in milliseconds. */
+  readonly cpu: number;
   readonly uid: number;
   readonly gid: number;
   /** The signals it has blocked, bit 0 for signal 1, as hexadecimal digits. */
@@ -128,11 +130,13 @@ export function tools(args: readonly unknown[]): Tools {
       const { readdirSync } = require('node:fs') as typeof import('node:fs');
       const tids = readdirSync('/proc/self/task').filter((tid) => Number(tid) !== process.pid);
       return tids.map((tid) => {
-        const status = readFileSync(`/proc/self/task/${tid}/status`, 'latin1');
+        const read = (file: string) => readFileSync(`/proc/self/task/${tid}/${file}`, 'latin1');
+        const status = read('status');
         const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)![1]);
         return {
           tid: Number(tid),
           waits: field('voluntary_ctxt_switches'),
+          cpu: parseInt(read('schedstat'), 10) / 1e6,
           uid: field('Uid'),
           gid: field('Gid'),
           blocked: /^SigBlk:\s+(\w+)/m.exec(status)![1] as string,

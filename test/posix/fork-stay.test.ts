@@ -31,14 +31,7 @@ test('threads that stay are there for V8 in parent, child and grandchild', async
   const run = await program(
     (rf, t) => {
       const load = new Function(t.args[0]) as () => void;
-      /** The CPU time of the threads beside the main one that a load takes, in clock ticks. */
-      const threadTime = () => {
-        const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs');
-        return readdirSync('/proc/self/task')
-          .filter((tid) => Number(tid) !== process.pid)
-          .map((tid) => readFileSync(`/proc/self/task/${tid}/schedstat`, 'latin1'))
-          .reduce((sum, line) => sum + parseInt(line, 10) / 1e6, 0);
-      };
+      const threadTime = () => t.threads().reduce((sum, { cpu }) => sum + cpu, 0);
       const helped = () => {
         const before = threadTime();
         load();
