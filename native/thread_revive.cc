@@ -26,6 +26,16 @@ namespace realfork::threads {
 
 namespace {
 
+void EndThread(void* round);
+
+struct EndKey {
+  pthread_key_t key = 0;
+  EndKey() {
+    pthread_key_create(&key, EndThread);
+  }
+};
+const EndKey end_key;
+
 constexpr uint64_t Bit(int signal) {
   return 1ull << (signal - 1);
 }
@@ -69,6 +79,17 @@ void LearnOwnScheduling(Thread* thread) {
   *thread->tid_word = thread->tid_value;
 }
 
+// A thread that is back may end: V8 joins that of its profiler. glibc's fork has taken the thread's malloc arena from
+// it (malloc/arena.c __malloc_fork_unlock_child), and its clean-up behind a thread's last function, which hands the
+// arena back, is an assertion that fails. So the thread ends itself once the destructors of thread-specific values have
+// run, of which a thread-specific value with a destructor can tell: there are several rounds of them. The kernel tells
+// who joins.
+void EndThread(void* round) {
+  const auto rounds = reinterpret_cast<uintptr_t>(round);
+  if (rounds == PTHREAD_DESTRUCTOR_ITERATIONS) syscall(SYS_exit, 0);
+  pthread_setspecific(end_key.key, reinterpret_cast<void*>(rounds + 1));
+}
+
 // First code of the new thread, on its scratch stack with its old thread pointer. It ends in the return from the signal
 // handler that its former self stands in, on its former stack.
 int ComeBack(void* argument) {
@@ -82,6 +103,7 @@ int ComeBack(void* argument) {
     const auto& [key, value] = thread->remains->specific[i];
     pthread_setspecific(key, value);
   }
+  pthread_setspecific(end_key.key, reinterpret_cast<void*>(1));
   errno = thread->saved_errno;
   machine::LeaveHandler(thread->info, thread->context);
 }

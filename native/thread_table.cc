@@ -88,15 +88,30 @@ long AgeOf(pid_t tid) {
 
 // The names of io_uring's threads start so (Linux io_uring/io-wq.c, sqpoll.c).
 constexpr char kRingThread[] = "iou-";
+// V8's CPU profiler (--cpu-prof, inspector.Session) samples from a thread of this name (V8
+// src/profiler/cpu-profiler.cc), and whoever stops it takes its lock and joins it: a child without it hung at its end.
+constexpr char kProfilerThread[] = "v8:ProfEvntProc";
+
+bool StartsWith(const char* name, const char* start) {
+  return strncmp(name, start, strlen(start)) == 0;
+}
+
+struct ThreadName {
+  char text[32] = {};
+  explicit ThreadName(pid_t tid) {
+    ReadTaskFile(tid, "comm", text, sizeof text);
+    text[strcspn(text, "\n")] = '\0';
+  }
+};
 
 // Node 20 to 26 start their platform's workers with exactly SIGUSR1 blocked (the inspector's start signal,
 // src/node.cc PlatformInit), before any user code runs. Of the threads with that mask the one that waits in epoll is
 // the platform's delayed-task scheduler, which has a libuv loop of its own and stays behind.
 Kind FirstKind(pid_t tid) {
   const uint64_t blocked = BlockedSignalsOf(tid);
-  char name[32] = {};
-  ReadTaskFile(tid, "comm", name, sizeof name);
-  if (strncmp(name, kRingThread, sizeof kRingThread - 1) == 0) return Kind::kKernel;
+  const auto [name] = ThreadName(tid);
+  if (StartsWith(name, kRingThread)) return Kind::kKernel;
+  if (strcmp(name, kProfilerThread) == 0) return Kind::kPlatform;
   if (blocked == 1ull << (SIGUSR1 - 1)) {
     if (strstr(name, "V8Worker") != nullptr) return Kind::kPlatform;  // named so from Node 24 on
     return InEpollWait(tid) || strstr(name, "Delayed") != nullptr ? Kind::kScheduler : Kind::kPlatform;
@@ -105,12 +120,11 @@ Kind FirstKind(pid_t tid) {
 }
 
 Kind LaterKind(pid_t tid) {
-  char name[32] = {};
-  ReadTaskFile(tid, "comm", name, sizeof name);
-  name[strcspn(name, "\n")] = '\0';
-  if (strncmp(name, kRingThread, sizeof kRingThread - 1) == 0) return Kind::kKernel;
+  const auto [name] = ThreadName(tid);
+  if (StartsWith(name, kRingThread)) return Kind::kKernel;
+  if (strcmp(name, kProfilerThread) == 0) return Kind::kPlatform;
   const bool is_ours = strcmp(name, waiter::kThreadName) == 0;
-  return is_ours || strncmp(name, "libuv-worker", 12) == 0 ? Kind::kForeign : Kind::kUnknown;
+  return is_ours || StartsWith(name, "libuv-worker") ? Kind::kForeign : Kind::kUnknown;
 }
 
 // The list is right when it is as long as the kernel's and each thread on it is alive. proc(5): the link count of

@@ -18,7 +18,7 @@
 namespace realfork::threads {
 
 enum class Kind {
-  kPlatform,   // V8 platform worker: brought back in the child
+  kPlatform,   // V8 platform worker, or its profiler's thread: brought back in the child
   kScheduler,  // Node's thread for V8's delayed tasks: must wait for one during the fork, absent in the child
   kUnknown,    // may still turn out to be a Worker: a Worker has no isolate until it has built one
   kWorker,     // worker_threads Worker: must be idle during the fork, absent in the child

@@ -1,6 +1,6 @@
 /** The hazards of forking a runtime that knows nothing of it, one test or more for each. docs/after-fork.md. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cleanProgram, packageRoot, program, script } from '../helpers/program';
@@ -455,6 +455,49 @@ describe('hazard: an open inspector', () => {
     expect(run.reports.filter((report) => report === true)).toHaveLength(2);
     expect(run.reports).toContain(0);
     expect(run.code).toBe(0);
+  });
+});
+
+describe("hazard: the thread of V8's CPU profiler", () => {
+  test('a profile that the parent has begun goes on in the child, which can stop it; the end of its thread too', async () => {
+    const run = await cleanProgram(async (rf, t) => {
+      const inspector = require('node:inspector') as typeof import('node:inspector');
+      const session = new inspector.Session();
+      session.connect();
+      const post = (method: string, params = {}) =>
+        new Promise<{ profile: { nodes: unknown[] } }>((resolve) =>
+          session.post(method, params, (_error, result) => resolve(result as never)),
+        );
+      await post('Profiler.enable');
+      await post('Profiler.setSamplingInterval', { interval: 100 });
+      await post('Profiler.start');
+      for (let i = 0; i < 30; i++) {
+        const pid = rf.fork();
+        if (pid === 0) rf._exit((await post('Profiler.stop')).profile.nodes.length > 0 ? 7 : 1);
+        if (rf.WEXITSTATUS(rf.waitpid(pid).status) !== 7) t.report('another status');
+      }
+      t.report((await post('Profiler.stop')).profile.nodes.length > 0);
+    });
+    expect(run.reports).toEqual([true]);
+  });
+
+  test.each(['by itself', 'by process.exit()'])('under --cpu-prof a child ends %s', async (how) => {
+    const folder = mkdtempSync(join(tmpdir(), 'realfork-profile-'));
+    try {
+      const run = await cleanProgram(
+        (rf, t) => {
+          const pid = rf.fork();
+          if (pid !== 0) return t.report(rf.WEXITSTATUS(rf.waitpid(pid).status));
+          process.exitCode = 5;
+          if (t.args[0] !== 'by itself') process.exit();
+        },
+        { args: [how], nodeFlags: ['--cpu-prof', `--cpu-prof-dir=${folder}`] },
+      );
+      expect(run.reports).toEqual([5]);
+      expect(readdirSync(folder)).toHaveLength(1);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
