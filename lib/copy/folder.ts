@@ -14,8 +14,8 @@ export interface Entry {
   readonly size: number;
   /** Whether fewer blocks are allotted than the size takes. */
   readonly sparse: boolean;
-  /** Equal for two names of one file (hard links); empty where the numbers are too large to tell. */
-  readonly identity: string;
+  readonly dev: number;
+  readonly ino: number;
   readonly links: number;
   /** Why it could not be looked at: a positive errno. */
   readonly errno: number;
@@ -27,21 +27,22 @@ const BLOCK = 512;
 /** The entries of a folder, in the folder's own order. @throws {@link PosixError} it cannot be read. */
 export function listFolder(path: BytePath): Entry[] {
   const { names, stats } = native.listFolder(path);
-  return names.map((name, index) => {
-    const [mode, size, blocks, device, inode, links] = stats.subarray(
-      index * FIELDS,
-      (index + 1) * FIELDS,
-    ) as unknown as [number, number, number, number, number, number];
-    return {
-      name: name as BytePath,
+  const entries: Entry[] = [];
+  for (let index = 0, at = 0; index < names.length; index++, at += FIELDS) {
+    const mode = stats[at] as number;
+    const size = stats[at + 1] as number;
+    entries.push({
+      name: names[index] as BytePath,
       kind: mode < 0 ? 'unknown' : kindOf(mode),
       size,
-      sparse: blocks * BLOCK < size,
-      identity: identityOf(device, inode),
-      links,
+      sparse: (stats[at + 2] as number) * BLOCK < size,
+      dev: stats[at + 3] as number,
+      ino: stats[at + 4] as number,
+      links: stats[at + 5] as number,
       errno: mode < 0 ? -mode : 0,
-    };
-  });
+    });
+  }
+  return entries;
 }
 
 /** What a mode says an entry is. */
@@ -62,9 +63,9 @@ export function kindOf(mode: number): Kind {
   }
 }
 
-/** Device and inode as one word; empty where a double cannot hold them. */
-export function identityOf(device: number, inode: number): string {
-  return Number.isSafeInteger(device) && Number.isSafeInteger(inode) ? `${device}:${inode}` : '';
+/** Device and inode as one word, equal for two names of one file (hard links); empty where a double cannot hold them. */
+export function identityOf({ dev, ino }: Pick<Entry, 'dev' | 'ino'>): string {
+  return Number.isSafeInteger(dev) && Number.isSafeInteger(ino) ? `${dev}:${ino}` : '';
 }
 
 /** What a path stands for, or undefined when there is nothing. `follow`: through symbolic links. */

@@ -87,6 +87,9 @@ export function makePlan(sources: readonly BytePath[], destination: BytePath, fo
   return new Planner(force).plan(sources, destination);
 }
 
+/** What a name of the target stands for before the copy. */
+type Named = Pick<Entry, 'kind' | 'dev' | 'ino'>;
+
 class Planner {
   readonly #force: boolean;
   readonly #plan: Plan = { folders: [], files: [], links: [], skipped: [], problems: [], bytes: 0 };
@@ -143,11 +146,12 @@ class Planner {
       kind,
       size: stats.size,
       sparse: stats.blocks * 512 < stats.size,
-      identity: identityOf(stats.dev, stats.ino),
+      dev: stats.dev,
+      ino: stats.ino,
       links: stats.nlink,
       errno: 0,
     };
-    this.#add(from, target, entry, old && { kind: kindOf(old.mode), identity: identityOf(old.dev, old.ino) });
+    this.#add(from, target, entry, old && { kind: kindOf(old.mode), dev: old.dev, ino: old.ino });
   }
 
   #readFolder(folder: PlannedFolder): void {
@@ -178,7 +182,7 @@ class Planner {
   }
 
   /** Plan one entry; `old` is what the target's name stands for now. */
-  #add(source: BytePath, target: BytePath, entry: Entry, old: Pick<Entry, 'kind' | 'identity'> | undefined): void {
+  #add(source: BytePath, target: BytePath, entry: Entry, old: Named | undefined): void {
     switch (entry.kind) {
       case 'unknown':
         return this.#problem(source, `${errnoName(entry.errno)}: ${errnoMessage(entry.errno)}`);
@@ -200,15 +204,15 @@ class Planner {
     }
   }
 
-  #mayReplace(source: BytePath, target: BytePath, entry: Entry, old: Pick<Entry, 'kind' | 'identity'>): boolean {
+  #mayReplace(source: BytePath, target: BytePath, entry: Entry, old: Named): boolean {
     if (old.kind !== 'file' && old.kind !== 'symlink') {
       // A FIFO, socket or device is somebody's way to a process or a driver (/dev/null): --force is not about those.
       this.#problem(target, `is a ${old.kind}, and a ${entry.kind} is not put in its place`);
-    } else if (old.identity !== '' && old.identity === entry.identity) {
+    } else if (isSame(old, entry)) {
       this.#problem(target, `is the same file as '${textOf(source)}'`);
     } else if (!this.#force) {
       this.#problem(source, EXISTS);
-    } else if (entry.kind === 'symlink' && leadsTo(source, old.identity)) {
+    } else if (entry.kind === 'symlink' && leadsTo(source, old)) {
       this.#problem(target, `is the file that '${textOf(source)}' leads to, and would be lost`);
     } else {
       return true;
@@ -217,13 +221,14 @@ class Planner {
   }
 
   #addNamedFile(source: BytePath, target: BytePath, entry: Entry): void {
-    if (entry.links > 1 && entry.identity !== '') {
-      const first = this.#firsts.get(entry.identity);
+    const identity = entry.links > 1 ? identityOf(entry) : '';
+    if (identity !== '') {
+      const first = this.#firsts.get(identity);
       if (first !== undefined) {
         this.#plan.links.push({ source, target, first });
         return;
       }
-      this.#firsts.set(entry.identity, this.#plan.files.length);
+      this.#firsts.set(identity, this.#plan.files.length);
     }
     this.#addFile(folderOf(source), nameOf(source), folderOf(target), nameOf(target), entry);
   }
@@ -251,11 +256,16 @@ class Planner {
   }
 }
 
+/** Whether two names are of one file. */
+function isSame(one: Pick<Entry, 'dev' | 'ino'>, other: Pick<Entry, 'dev' | 'ino'>): boolean {
+  const identity = identityOf(one);
+  return identity !== '' && identity === identityOf(other);
+}
+
 /** Whether a symbolic link ends at this file. */
-function leadsTo(link: BytePath, identity: string): boolean {
+function leadsTo(link: BytePath, file: Named): boolean {
   try {
-    const { dev, ino } = statSync(forFs(link));
-    return identityOf(dev, ino) === identity;
+    return isSame(statSync(forFs(link)), file);
   } catch {
     return false; // it leads nowhere, in a circle, or where we may not look; the file is within reach under its own name
   }

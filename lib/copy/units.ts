@@ -48,7 +48,11 @@ export function cutIntoUnits(
   isWanted: (index: number) => boolean,
 ): Unit[] {
   const units: Unit[] = [];
-  const ranged = files.flatMap((file, index) => (isRanged(file) && isWanted(index) ? [index] : []));
+  const ranged: number[] = [];
+  const small: number[] = [];
+  files.forEach((file, index) => {
+    if (isWanted(index)) (isRanged(file) ? ranged : small).push(index);
+  });
   ranged.sort((a, b) => (files[b] as PlannedFile).size - (files[a] as PlannedFile).size);
   const active: Iterator<RangeUnit, undefined>[] = [];
   while (active.length > 0 || ranged.length > 0) {
@@ -65,15 +69,14 @@ export function cutIntoUnits(
 
   let batch: number[] = [];
   let bytes = 0;
-  files.forEach((file, index) => {
-    if (isRanged(file) || !isWanted(index)) return;
+  for (const index of small) {
     batch.push(index);
-    bytes += file.size;
-    if (batch.length < BATCH_FILES && bytes < BATCH_BYTES) return;
+    bytes += (files[index] as PlannedFile).size;
+    if (batch.length < BATCH_FILES && bytes < BATCH_BYTES) continue;
     units.push({ kind: 'batch', files: batch });
     batch = [];
     bytes = 0;
-  });
+  }
   if (batch.length > 0) units.push({ kind: 'batch', files: batch });
   return units;
 }
