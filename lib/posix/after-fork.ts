@@ -5,6 +5,7 @@
 import * as crypto from 'node:crypto';
 import { mainGlobal, processObjects } from '../main-context';
 import { native } from '../native';
+import { renewModuleHooks } from './module-hooks';
 import { runsInChild } from './precompile';
 import { forgetParentsWorkers } from './workers';
 
@@ -15,7 +16,10 @@ export function repairChild(): void {
   renewMathRandom();
   renewCryptoCaches();
   leaveParentsChannel();
-  if (forgetParentsWorkers()) parentHadWorkers = true;
+  if (forgetParentsWorkers()) {
+    parentHadWorkers = true;
+    renewModuleHooks();
+  }
   keepCredentialsWhole();
 }
 

@@ -5,7 +5,7 @@
  */
 import * as Module from 'node:module';
 import { types } from 'node:util';
-import { searchScopes } from './scope-search';
+import { searchScopes } from '../posix/scope-search';
 
 interface LoaderModule {
   getOrInitializeCascadedLoader(): { readonly loadCache?: unknown };

@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import { codedError } from '../errors';
 import { mainGlobal } from '../main-context';
 import { useCryptoCaches } from '../posix/after-fork';
-import { searchScopes } from './scope-search';
+import { searchScopes } from '../posix/scope-search';
 
 /** Node's queues and counters, live. */
 export interface Internals {

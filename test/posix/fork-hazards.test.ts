@@ -458,6 +458,59 @@ describe('hazard: an open inspector', () => {
   });
 });
 
+describe('hazard: the thread that runs the hooks of module.register()', () => {
+  // A hook that knows 'answer:N', and lets everything else pass.
+  const hooks = `data:text/javascript,${encodeURIComponent(`
+    const url = /^answer:/;
+    export const resolve = (name, context, next) => url.test(name) ? { url: name, shortCircuit: true } : next(name, context);
+    export const load = (name, context, next) => url.test(name)
+      ? { format: 'module', source: 'export default ' + name.replace(url, ''), shortCircuit: true } : next(name, context);`)}`;
+  const registering = `data:text/javascript,${encodeURIComponent(
+    `import { register } from 'node:module'; register(${JSON.stringify(hooks)});`,
+  )}`;
+
+  test('the imports of a child go without hooks registered before, with those it registers, and none waits for ever', async () => {
+    const run = await cleanProgram(
+      async (rf, t) => {
+        t.report((await import(`${'answer:'}1`)).default);
+        const pid = rf.fork();
+        if (pid !== 0) return t.report(rf.WEXITSTATUS(rf.waitpid(pid).status));
+        process.on('warning', ({ code }: NodeJS.ErrnoException) => code?.startsWith('REALFORK') && t.report(code));
+        t.report((await import(`${'data:text/javascript,'}export default 2`)).default);
+        t.report(await import(`${'answer:'}3`).catch((error: NodeJS.ErrnoException) => error.code));
+        await new Promise(setImmediate); // warnings come on the next tick
+        (require('node:module') as typeof import('node:module')).register(t.args[0] as string);
+        t.report((await import(`${'answer:'}4`)).default);
+        process.exitCode = 5;
+      },
+      { args: [hooks], nodeFlags: ['--no-warnings', '--import', registering] },
+    );
+    expect(run.reports.filter((report) => report !== 'REALFORK_MODULE_HOOKS')).toEqual([
+      1,
+      2,
+      'ERR_UNSUPPORTED_ESM_URL_SCHEME',
+      4,
+      5,
+    ]);
+    expect(run.reports.filter((report) => report === 'REALFORK_MODULE_HOOKS')).toHaveLength(1);
+  });
+
+  test('hooks of --experimental-loader work in the child, and in its child', async () => {
+    const run = await cleanProgram(
+      async (rf, t) => {
+        const pid = rf.fork();
+        t.report((await import(`${'answer:'}6`)).default);
+        if (pid !== 0) return t.report(rf.waitpid(pid).status);
+        const inner = rf.fork();
+        t.report((await import(`${'answer:'}7`)).default);
+        if (inner !== 0) t.report(rf.waitpid(inner).status);
+      },
+      { nodeFlags: ['--no-warnings', '--experimental-loader', hooks] },
+    );
+    expect([...run.reports].sort()).toEqual([0, 0, 6, 6, 7, 7]);
+  });
+});
+
 describe("hazard: the thread of V8's CPU profiler", () => {
   test('a profile that the parent has begun goes on in the child, which can stop it; the end of its thread too', async () => {
     const run = await cleanProgram(async (rf, t) => {
