@@ -30,6 +30,8 @@ export interface Internals {
   readonly execution_async_resources: readonly unknown[];
   /** What `process.setUncaughtExceptionCaptureCallback` sets. */
   readonly exceptionHandlerState: { captureFn: ((error: unknown) => void) | null };
+  /** [0]: under --abort-on-uncaught-exception, whether an exception that nobody catches ends the process at once. */
+  readonly shouldAbortOnUncaughtToggle: Uint32Array;
   /** Random bytes drawn in advance, for `randomUUID` and for `randomInt`. */
   readonly uuidData: Uint8Array;
   readonly randomCache: Uint8Array;
@@ -58,7 +60,7 @@ const holders: readonly (readonly [holder: () => unknown, names: readonly (keyof
   [immediateClass, ['immediateQueue', 'immediateInfo']],
   [() => Reflect.get(mainGlobal.process, '_fatalException') as unknown, ['clearAsyncIdStack']],
   [() => nodeRequire('node:async_hooks').executionAsyncId, ['execution_async_resources']],
-  [() => setUncaughtExceptionCaptureCallback, ['exceptionHandlerState']],
+  [() => setUncaughtExceptionCaptureCallback, ['exceptionHandlerState', 'shouldAbortOnUncaughtToggle']],
   [randomUUID, ['uuidData', 'randomCache']],
 ];
 

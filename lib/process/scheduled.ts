@@ -165,7 +165,9 @@ function forgetRejections(): void {
  * termination itself, which an addon that calls into JavaScript may take for an error.
  */
 function ignoreUncaught(on: boolean): void {
-  internals().exceptionHandlerState.captureFn = on ? nothing : null;
+  const { exceptionHandlerState, shouldAbortOnUncaughtToggle } = internals();
+  exceptionHandlerState.captureFn = on ? nothing : null;
+  shouldAbortOnUncaughtToggle[0] = on ? 0 : 1;
 }
 
 /** In the parent: have V8 compile the above, as far as running it does no harm. */

@@ -310,3 +310,19 @@ test.each([
   expect(of('child')).toEqual(['target', 'imported /']);
   expect(of('parent')).toEqual(expect.arrayContaining(['after start', 'timer', 'joined 0']));
 });
+
+test('under --abort-on-uncaught-exception the abandoned stack does not count as an uncaught exception', async () => {
+  const run = await cleanProgram(
+    async (_rf, t) => {
+      for (const place of ['at once', 'in a microtask']) {
+        if (place === 'in a microtask') await null;
+        const child = new t.mp.Process({ target: () => process.exit(3) });
+        child.start();
+        await child.join();
+        t.report(child.exitCode);
+      }
+    },
+    { nodeFlags: ['--abort-on-uncaught-exception'] },
+  );
+  expect(run.reports).toEqual([3, 3]);
+});
