@@ -109,7 +109,7 @@ class Tracker {
   void LookForFamily() {
     if (has_members_ || !family_lives_) return;
     family_lives_ = arena_ >= 0 && arena::FamilyLives(arena_);
-    if (!family_lives_) Touch();
+    Touch();  // another tracker may have come, which takes over
   }
 
   void ReadChanges() {
