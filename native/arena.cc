@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -12,13 +13,13 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #else
-#include <stdio.h>
 #include <stdlib.h>
 #endif
 
 #include <algorithm>
 
 #include "robust.h"
+#include "segment_lock.h"
 #include "unique_fd.h"
 
 namespace realfork::arena {
@@ -52,7 +53,10 @@ uint64_t SlotOffset(unsigned index) {
 int MakeFile() {
 #if defined(__linux__)
   constexpr unsigned kCloseOnExec = 1;  // MFD_CLOEXEC; memfd_create(2) since Linux 3.17, in glibc since 2.27
-  return static_cast<int>(syscall(SYS_memfd_create, "realfork", kCloseOnExec));
+  const int fd = static_cast<int>(syscall(SYS_memfd_create, "realfork", kCloseOnExec));
+  // For FamilyLives: all members have this open file, by a descriptor or by their mapping.
+  if (fd >= 0) segment_lock::Set(fd, F_RDLCK, segment_lock::kUser);
+  return fd;
 #else
   char name[32];
   snprintf(name, sizeof name, "/realfork.%08x%08x", arc4random(), arc4random());
@@ -222,6 +226,25 @@ bool IsOpen() {
 
 int Descriptor() {
   return mapped.fd.get();
+}
+
+UniqueFd OpenAgain() {
+#if defined(__linux__)
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", Descriptor());
+  UniqueFd fd(IsOpen() ? open(path, O_RDWR | O_CLOEXEC) : -1);
+  // Someone who closes all descriptors does not ask us, and the number may be another's by now.
+  if (fd.valid() && segment_lock::HeldByOthers(fd.get(), segment_lock::kUser)) return fd;
+#endif
+  return {};
+}
+
+bool FamilyLives(int fd) {
+#if defined(__linux__)
+  return segment_lock::HeldByOthers(fd, segment_lock::kUser);
+#else
+  return false;
+#endif
 }
 
 uint64_t Size() {

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "shared_futex.h"
+#include "unique_fd.h"
 
 namespace realfork::arena {
 
@@ -85,6 +86,10 @@ enum State : uint32_t { kFree = 0, kUsed = 1, kDirty = 2 /* free, with old conte
 int Open(int fd = -1, unsigned slot = kNoSlot);
 bool IsOpen();
 int Descriptor();
+// The arena's file opened anew, which makes nobody a member; none where that cannot be done.
+UniqueFd OpenAgain();
+// Whether a member lives, to whoever has the file opened anew and is none. A system call.
+bool FamilyLives(int fd);
 uint64_t Size();
 uint8_t* Base();
 Header* HeaderOf();

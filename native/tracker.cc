@@ -18,6 +18,7 @@
 #include <mutex>
 #include <vector>
 
+#include "arena.h"
 #include "scoped_signal_mask.h"
 #include "unique_fd.h"
 
@@ -125,6 +126,8 @@ int Start(Link* link, const char** call) {
   link->fd = ours.Release();
   link->tracker = pid;
   link->maker = getpid();
+  const UniqueFd arena = arena::OpenAgain();
+  if (arena.valid()) Send(*link, {News::kFamily, 0, {}}, arena.get());
   return 0;
 }
 

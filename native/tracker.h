@@ -5,7 +5,9 @@
 //     member ──┼───────────────────────────▶ tracker ──▶ /dev/shm
 //     member ──┘  end of file: no member lives          (inotify: somebody closed, or removed the name)
 //
-// A family is the process that made the tracker and everything forked from it since: they hold the writing end.
+// Members are the process that made the tracker and everything forked from it since: they hold the writing end. The
+// family is larger where it has an arena (arena.h): a worker that makes a segment for its parent may make the tracker,
+// and be gone when the parent attaches.
 #ifndef REALFORK_NATIVE_TRACKER_H_
 #define REALFORK_NATIVE_TRACKER_H_
 
@@ -30,6 +32,7 @@ enum class News : uint32_t {
   kClosing,  // a member is about to give up its mapping, in good order
   kClosed,   // it has; `last` says whether nobody was left then
   kSettle,   // close the descriptor that comes along when all of the above has been seen to
+  kFamily,   // the descriptor that comes along tells whether somebody of the family lives (arena::FamilyLives)
 };
 
 struct Message {

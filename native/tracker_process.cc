@@ -8,6 +8,9 @@
 //     closed it           stays                  removed
 //     ended, was killed   removed                removed
 //
+// The family lives on after the last member where others of the arena do (tracker.h): nobody tells of their end, so
+// that they are looked for as long as a segment stays for them.
+//
 // "Nobody" includes other families. Each family's tracker holds the tracker byte (segment_lock.h) of what it watches,
 // and a name is removed under the write lock on both bytes, which the last of them gets.
 #include "tracker.h"
@@ -26,6 +29,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "segment_lock.h"
 
 namespace realfork::tracker {
@@ -42,7 +46,8 @@ using segment_lock::Set;
 // still is looked at again, after 1, 2, 4 ... milliseconds.
 constexpr int kFirstPause = 1;
 constexpr int kLastPause = 1024;
-// Without inotify (its instances are limited per user) the tracker looks once a second, while it has segments.
+// Without inotify (its instances are limited per user), and without members, the tracker looks once a second, while it
+// has segments.
 constexpr int kBlindPause = 1000;
 constexpr int kForEver = -1;
 
@@ -67,11 +72,12 @@ class Tracker {
 
   void Run() {
     int pause = kForEver;
-    while (family_lives_ || count_ > 0) {
+    while (has_members_ || count_ > 0) {
       const bool news = Wait(pause);
       // An orderly user sends kClosing before the change that it makes can be seen: changes first, then messages.
       ReadChanges();
       ReadMessages();
+      LookForFamily();
       if (changes_ < 0) Touch();
       const size_t asking = asking_;
       LookAround();
@@ -84,19 +90,26 @@ class Tracker {
   // ------------------------------------------------------------------------------------------------- what happens
 
   bool Wait(int pause) {
-    pollfd sources[] = {{family_lives_ ? messages_ : -1, POLLIN, 0}, {changes_, POLLIN, 0}};
+    pollfd sources[] = {{has_members_ ? messages_ : -1, POLLIN, 0}, {changes_, POLLIN, 0}};
     return poll(sources, 2, pause) > 0;
   }
 
   int NextPause(int pause, bool news) {
     bool is_dirty = false;
     for (size_t i = 0; i < count_; i++) is_dirty |= table_[i].is_dirty;
+    const int rest = !has_members_ && family_lives_ ? kBlindPause : kForEver;
     if (changes_ < 0) return count_ > 0 ? kBlindPause : kForEver;
-    if (!is_dirty) return kForEver;
+    if (!is_dirty) return rest;
     const int next = news || pause == kForEver ? kFirstPause : pause * 2;
     if (next <= kLastPause) return next;
     for (size_t i = 0; i < count_; i++) table_[i].is_dirty = false;  // in use by others; they will be heard
-    return kForEver;
+    return rest;
+  }
+
+  void LookForFamily() {
+    if (has_members_ || !family_lives_) return;
+    family_lives_ = arena_ >= 0 && arena::FamilyLives(arena_);
+    Touch();  // another tracker may have come, which takes over
   }
 
   void ReadChanges() {
@@ -116,7 +129,7 @@ class Tracker {
 
   void ReadMessages() {
     Message message;
-    while (family_lives_) {
+    while (has_members_) {
       iovec bytes = {&message, sizeof message};
       alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
       msghdr letter{};
@@ -126,11 +139,11 @@ class Tracker {
       letter.msg_controllen = sizeof control;
       const ssize_t length = recvmsg(messages_, &letter, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
       const cmsghdr* rights = length > 0 ? CMSG_FIRSTHDR(&letter) : nullptr;
-      if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS) Ask(rights);
+      if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS) TakeDescriptor(message.news, rights);
       if (length == static_cast<ssize_t>(sizeof message)) {
         Take(message);
       } else if (length == 0 || (errno != EAGAIN && errno != EINTR)) {
-        family_lives_ = false;
+        has_members_ = false;
         Touch();
       } else if (errno == EAGAIN) {
         return;
@@ -138,12 +151,13 @@ class Tracker {
     }
   }
 
-  // Somebody waits for the descriptor's end.
-  void Ask(const cmsghdr* rights) {
+  void TakeDescriptor(News news, const cmsghdr* rights) {
     int fd;
     __builtin_memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    if (asking_ < kMostAsking) {
-      askers_[asking_++] = fd;
+    if (news == News::kFamily && arena_ < 0) {
+      arena_ = fd;
+    } else if (news == News::kSettle && asking_ < kMostAsking) {
+      askers_[asking_++] = fd;  // somebody waits for its end
     } else {
       close(fd);
     }
@@ -176,6 +190,7 @@ class Tracker {
         if (message.last != 0) entry->is_kept = true;
         break;
       case News::kSettle:
+      case News::kFamily:
         break;
     }
   }
@@ -194,7 +209,7 @@ class Tracker {
       if (!entry.is_dirty) continue;
       if (!Open(&entry) || IsUnlinked(entry)) {
         // An announced name may still come, from a member that lives.
-        if (entry.fd >= 0 || !family_lives_)
+        if (entry.fd >= 0 || !has_members_)
           Remove(i);
         else
           entry.is_dirty = false;
@@ -203,7 +218,7 @@ class Tracker {
       entry.is_free = !HeldByOthers(entry.fd, kUser);
       some_free |= entry.is_free;
     }
-    if (!some_free && family_lives_) return;
+    if (!some_free && has_members_) return;
     // Whoever gave up the mapping in good order said so before the look above could find it free.
     ReadMessages();
     for (size_t i = count_; i-- > 0;) {
@@ -214,18 +229,17 @@ class Tracker {
   void Decide(size_t index) {
     Entry& entry = table_[index];
     if (entry.fd < 0) return;
-    if (entry.is_free) {
-      if (family_lives_ && entry.closing > 0) return;  // the member's kClosed will tell
-      if (family_lives_ && entry.is_kept) {
-        entry.is_dirty = false;
-        return;
-      }
-      if (Unlink(entry)) {
-        Remove(index);
-        return;
-      }
+    if (!has_members_ && LeaveToAnother(entry)) {
+      Remove(index);
+      return;
     }
-    if (!family_lives_ && LeaveToAnother(entry)) Remove(index);
+    if (!entry.is_free) return;
+    if (has_members_ && entry.closing > 0) return;  // the member's kClosed will tell
+    if (family_lives_ && entry.is_kept) {
+      entry.is_dirty = false;
+      return;
+    }
+    if (Unlink(entry)) Remove(index);
   }
 
   // False while somebody has an interest in the name.
@@ -239,7 +253,7 @@ class Tracker {
     return true;
   }
 
-  // A tracker without a family goes when another one watches the name. Each gives up its own lock before it looks for
+  // A tracker without members goes when another one watches the name. Each gives up its own lock before it looks for
   // others', so that of two that go at the same time at least one sees nobody and stays.
   bool LeaveToAnother(const Entry& entry) {
     if (!HeldByOthers(entry.fd, kTracker)) return false;
@@ -320,6 +334,8 @@ class Tracker {
   int messages_;
   int changes_ = -1;
   int directory_ = -1;
+  int arena_ = -1;  // the family's, opened anew
+  bool has_members_ = true;
   bool family_lives_ = true;
   static constexpr size_t kMostAsking = 64;
   int askers_[kMostAsking];

@@ -1,4 +1,5 @@
 /** Numbers that processes share, with the interface of a typed array. */
+import { constants as bufferLimits } from 'node:buffer';
 import { registerHandle } from '../ipc/handles';
 import type { Lock } from '../sync/lock';
 import type { RLock } from '../sync/rlock';
@@ -126,13 +127,14 @@ export const SharedArray = class {
   ): SharedArray<T>;
 };
 
-/** The most elements: what a typed array may have, which is more than there is memory. */
-const MAX_LENGTH = 2 ** 32;
+/** The most elements: what a typed array may have, in what a buffer may have (4 GB in Node 20). */
+const mostOf = (type: ElementType): number =>
+  Math.min(2 ** 32, Math.floor(bufferLimits.MAX_LENGTH / views[type].BYTES_PER_ELEMENT));
 
 /** The elements of an initial value, checked; undefined when it is a length. */
 function elementsOf(type: ElementType, given: unknown): ArrayLike<unknown> | undefined {
   if (typeof given === 'number') {
-    validateInteger(given, 'lengthOrInitial', 0, MAX_LENGTH);
+    validateInteger(given, 'lengthOrInitial', 0, mostOf(type));
     return undefined;
   }
   if (typeof given === 'string' && type === 'c') {
@@ -142,7 +144,8 @@ function elementsOf(type: ElementType, given: unknown): ArrayLike<unknown> | und
     throw invalidType('lengthOrInitial', 'of type number or an iterable of numbers', given);
   }
   const elements = Array.from(given as Iterable<unknown>, (element, i) => toElement(type, element, `initial[${i}]`));
-  if (elements.length > MAX_LENGTH) throw outOfRange('lengthOrInitial.length', `<= ${MAX_LENGTH}`, elements.length);
+  const most = mostOf(type);
+  if (elements.length > most) throw outOfRange('lengthOrInitial.length', `<= ${most}`, elements.length);
   return elements;
 }
 

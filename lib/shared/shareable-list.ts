@@ -49,7 +49,7 @@ const byIndex: ProxyHandler<Indexed> = {
  * @example
  * ```js
  * const list = new ShareableList(['howdy', -273.154, 100, null, true]);
- * const same = new ShareableList(undefined, { name: list.shm.name });
+ * const same = new ShareableList({ name: list.shm.name });
  * same[2] = 42;
  * console.log(list[2], list.length, [...list]);
  * list.shm.close();
@@ -62,8 +62,15 @@ export class ShareableList extends Indexed implements Iterable<Shareable>, Dispo
   readonly #memory: SharedMemory;
   readonly #layout: ListLayout;
 
-  constructor(values?: Iterable<Shareable> | null, options: ShareableListOptions = {}) {
+  constructor(values?: Iterable<Shareable> | null, options?: ShareableListOptions);
+  /** Attach to the list of that name, as `SharedMemory` does. */
+  constructor(options: ShareableListOptions);
+  constructor(given?: Iterable<Shareable> | ShareableListOptions | null, second?: ShareableListOptions) {
     super();
+    // Python's ShareableList(name='...').
+    const isAlone = second === undefined && given != null && !isIterable(given) && Object.hasOwn(given, 'name');
+    const values = isAlone ? undefined : given;
+    const options: unknown = (isAlone ? given : second) ?? {};
     validateObject(options, 'options');
     const { name = null } = options as ShareableListOptions;
     if (values == null && name !== null) {
@@ -189,10 +196,12 @@ registerHandle({
 });
 
 function pack(values: unknown): Packed[] {
-  if (typeof (values as Partial<Iterable<unknown>>)[Symbol.iterator] !== 'function') {
-    throw invalidType('values', 'an iterable', values);
-  }
-  return Array.from(values as Iterable<unknown>, (value, position) => slotFor(value, `values[${position}]`));
+  if (!isIterable(values)) throw invalidType('values', 'an iterable', values);
+  return Array.from(values, (value, position) => slotFor(value, `values[${position}]`));
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function';
 }
 
 function attached(memory: SharedMemory): ListLayout {

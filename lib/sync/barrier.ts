@@ -10,7 +10,7 @@
  * waits for that lock: a robust one, so that the death of the process is noticed.
  */
 import { inspect } from 'node:util';
-import { BrokenBarrierError, DataCloneError } from '../errors';
+import { BrokenBarrierError } from '../errors';
 import { arena, markSent } from '../shared/arena';
 import { validateFunction, validateInteger, validateObject } from '../validate';
 import { cellFor, ExistingCell, kCell, Kind, objectAt, registerCell } from './cell';
@@ -61,6 +61,7 @@ type Arrival =
  * @remarks A party that is killed while it waits breaks the barrier as soon as the next comes, where Python's would let
  * that round pass and never fill the next. When the process that runs the action dies, the others get the error at once.
  * Several async flows of one process may be parties. An aborted wait breaks the barrier, as one does whose time is over.
+ * One with an action can be sent where functions can: to processes started by 'spawn' and 'forkserver', an exported one.
  * @example
  * ```js
  * const barrier = new Barrier(3);
@@ -208,10 +209,10 @@ export class Barrier {
     return this.#offset;
   }
 
-  /** For its description. @internal */
-  static beforeSending(barrier: Barrier): void {
-    if (barrier.#action !== undefined) throw new DataCloneError('a Barrier with an action, which is a function');
+  /** For its description: the action goes along where functions can. @internal */
+  static beforeSending(barrier: Barrier): unknown {
     markSent(barrier.#actionLock[kCell]);
+    return barrier.#action;
   }
 
   get #state(): State {
@@ -372,4 +373,10 @@ function readOptions(
   return { action: options.action ?? undefined, timeout: readWait({ timeout: options.timeout }).timeout };
 }
 
-registerCell('Barrier', Barrier, Kind.Barrier, (cell) => new Barrier(cell as unknown as number), Barrier.beforeSending);
+registerCell(
+  'Barrier',
+  Barrier,
+  Kind.Barrier,
+  (cell, action) => new Barrier(cell as unknown as number, action as (() => unknown) | undefined),
+  Barrier.beforeSending,
+);

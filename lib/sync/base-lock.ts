@@ -1,6 +1,7 @@
 /** What {@link Lock} and {@link RLock} have in common: waiting for the word of a lock, and what is around that. */
 import { inspect } from 'node:util';
 import { OwnerDiedError } from '../errors';
+import { validateFunction } from '../validate';
 import { cellFor, kCell, type Kind } from './cell';
 import { Line } from './line';
 import { readAcquire, type AcquireOptions, type AsyncAcquireOptions, type Wait } from './options';
@@ -90,6 +91,7 @@ export abstract class BaseLock {
    * @returns what `fn` gives.
    */
   async with<R>(fn: () => R | PromiseLike<R>): Promise<R> {
+    validateFunction(fn, 'fn');
     await this.acquire();
     try {
       return await fn();
@@ -105,6 +107,7 @@ export abstract class BaseLock {
    * @returns what `fn` returns.
    */
   withSync<R>(fn: () => R): R {
+    validateFunction(fn, 'fn');
     this.acquireSync();
     try {
       return fn();

@@ -38,15 +38,15 @@ const ends = new FinalizationRegistry<number>((offset) => {
   if (objects.get(offset)?.deref() === undefined) objects.delete(offset);
 });
 
-const revivers = new Map<Kind, (cell: ExistingCell) => object>();
+const revivers = new Map<Kind, (cell: ExistingCell, extra: unknown) => object>();
 
 /** The object of this process for the cell at `offset`, which is known to be of that kind. */
-export function objectAt(offset: number, kind: Kind): object {
+export function objectAt(offset: number, kind: Kind, extra?: unknown): object {
   const known = objects.get(offset)?.deref();
   if (known !== undefined) return known;
   const revive = revivers.get(kind);
   if (revive === undefined) throw new Error(`there is no class for cells of kind ${kind}`);
-  return revive(new ExistingCell(offset));
+  return revive(new ExistingCell(offset), extra);
 }
 
 /** The cell of an object under construction: a new one, or the one it was given. */
@@ -72,6 +72,8 @@ export function cellFor(object: object, kind: Kind, existing: unknown): number {
 interface Description {
   readonly arena: string;
   readonly offset: number;
+  /** What a class has beside the cell. */
+  readonly extra: unknown;
 }
 
 /** Check that a description from another process names a cell of this family and this kind. */
@@ -90,21 +92,22 @@ export function registerCell<T extends CellObject>(
   name: string,
   Class: new (...args: never[]) => T,
   kind: Kind,
-  revive: (cell: ExistingCell) => T,
-  /** What else has to go along: throw when the object cannot be sent. */
-  beforeSending: (object: T) => void = () => {},
+  /** Make the object; `extra` comes from another process. */
+  revive: (cell: ExistingCell, extra: unknown) => T,
+  /** Let what else belongs to the object go along; what it gives is `extra` for the receiver. */
+  beforeSending: (object: T) => unknown = () => {},
 ): void {
   revivers.set(kind, revive);
   registerHandle<T>({
     tag: name,
     Class,
     reduce(object): Description {
-      beforeSending(object);
+      const extra = beforeSending(object);
       markSent(object[kCell]);
-      return { arena: arena().id, offset: object[kCell] };
+      return { arena: arena().id, offset: object[kCell], extra };
     },
     revive(data) {
-      return objectAt(offsetOf(data, kind, name), kind) as T;
+      return objectAt(offsetOf(data, kind, name), kind, (data as Description).extra) as T;
     },
   });
 }

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { codedError } from '../errors';
 import { native } from '../native';
 import { arena } from '../shared/arena';
-import { validateInteger } from '../validate';
+import { validateFunction, validateInteger } from '../validate';
 import { cellFor, ExistingCell, kCell, Kind, registerCell } from './cell';
 import { Line } from './line';
 import { readAcquire, type AcquireOptions, type AsyncAcquireOptions } from './options';
@@ -128,6 +128,7 @@ export class Semaphore {
    * @returns what `fn` gives.
    */
   async with<R>(fn: () => R | PromiseLike<R>): Promise<R> {
+    validateFunction(fn, 'fn');
     await this.acquire();
     try {
       return await fn();
@@ -143,6 +144,7 @@ export class Semaphore {
    * @returns what `fn` returns.
    */
   withSync<R>(fn: () => R): R {
+    validateFunction(fn, 'fn');
     this.acquireSync();
     try {
       return fn();

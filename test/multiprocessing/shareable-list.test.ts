@@ -69,6 +69,12 @@ describe('ShareableList', () => {
       same[-1] = 880;
       t.report([list[-1], same.shm.name === list.shm.name]);
       same.shm.close();
+      const alone = new ShareableList({ name: list.shm.name });
+      t.report([...alone]);
+      alone.shm.close();
+      t.report(
+        [{ name: 'realfork-nowhere' }, {}, 5].map((given) => t.caught(() => new ShareableList(given as never)).code),
+      );
       const pid = rf.fork();
       if (pid === 0) {
         list[1] = 'kid';
@@ -95,6 +101,8 @@ describe('ShareableList', () => {
       [true, [1, 'two', 3], true],
       [77, 3],
       [880, true],
+      [1, 'two', 880],
+      ['ENOENT', 'ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_TYPE'],
       'kid',
       [0, '', 0, value, []],
       value,

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { once } from 'node:events';
+import { methodProgram, startMethods } from '../helpers/method-program';
 import { processInfo } from '../helpers/processes';
 import { cleanProgram, packageRoot } from '../helpers/program';
 
@@ -180,6 +181,41 @@ describe('a named block', () => {
     );
     expect(run.reports).toEqual(['result']);
   });
+
+  test.each(startMethods)(
+    'of a worker (%s) whose parent has none of its own stays for the parent, and goes with it',
+    async (method) => {
+      const run = await methodProgram(
+        method,
+        (_rf, t) => ({
+          work(name: string) {
+            const memory = new t.mp.SharedMemory({ name, create: true, size: 10 });
+            memory.buf.write('result');
+            memory.close();
+            new t.mp.SharedMemory({ name: `${name}-other`, create: true, size: 1 }).buf[0] = 1;
+            process.kill(process.pid, 'SIGKILL');
+          },
+        }),
+        async (_rf, t, { work }) => {
+          const { existsSync } = require('node:fs') as typeof import('node:fs');
+          const { Process, SharedMemory } = t.mp;
+          const [name] = t.args as [string];
+          const worker = new Process({ target: work, args: [name] });
+          worker.start();
+          await worker.join();
+          // What the tracker would do, it has done when the other block, of a killed user, has gone.
+          await t.waitUntil(() => !existsSync(`/dev/shm/${name}-other`), 'gone', 20_000);
+          const memory = new SharedMemory({ name });
+          t.report(memory.buf.toString('latin1', 0, 6));
+          memory.close();
+          t.report(existsSync(`/dev/shm/${name}`));
+        },
+        { args: [fresh()] },
+      );
+      expect(run.reports).toEqual(['result', true]);
+      await untilGone(`realfork-cleanup-${process.pid}-${serial}`);
+    },
+  );
 
   test('100 blocks, of which some are unlinked and made anew, are gone after SIGKILL', async () => {
     const name = fresh();

@@ -187,6 +187,31 @@ describe.each(startMethods)('%s', (method) => {
     expect(run.reports).toEqual([[lockstep, lockstep, lockstep], [true, false], true, [0, 0]]);
   });
 
+  test('Y12 the action of a barrier, an exported function, runs once per pass before anyone leaves (test_action)', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        act: () => t.report('act'),
+        async party(barrier: InstanceType<typeof t.mp.Barrier>) {
+          t.report(barrier.waitSync(20_000));
+          t.report(await barrier.wait(20_000));
+        },
+      }),
+      async (rf, t, { act, party }) => {
+        const { Barrier, Process } = t.mp;
+        const barrier = new Barrier(3, act);
+        const children = [1, 2].map(() => new Process({ target: party, args: [barrier] }));
+        for (const child of children) child.start();
+        await party(barrier);
+        for (const child of children) await child.join();
+        t.report(children.map(({ exitCode }) => exitCode));
+      },
+    );
+    const inOrder = [...run.reports.slice(0, 4).sort(), ...run.reports.slice(4, 8).sort(), ...run.reports.slice(8)];
+    expect(inOrder).toEqual([0, 1, 2, 'act', 0, 1, 2, 'act', [0, 0]]);
+    expect([run.reports[0], run.reports[4]]).toEqual(['act', 'act']);
+  });
+
   test('Y08 a condition: false after the timeout, true when notified, the lock held again both ways; waitFor', async () => {
     const run = await methodProgram(
       method,
