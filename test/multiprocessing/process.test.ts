@@ -539,6 +539,11 @@ test.each([
   ['process.exit(n) after an await gives n', 'async () => { await null; process.exit(300) }', 44],
   ['process.exitCode counts', '() => { process.exitCode = 5 }', 5],
   ['process.exitCode counts, with a promise', 'async () => { await null; process.exitCode = 6 }', 6],
+  [
+    "a 'beforeExit' listener may have more to do",
+    '() => process.once("beforeExit", () => setTimeout(() => (process.exitCode = 4), 1))',
+    4,
+  ],
   ["an 'exit' listener of the child has the last word", '() => process.on("exit", () => process.exitCode = 9)', 9],
   ['abort', '() => process.abort()', -6],
 ])('%s', async (_what, target, code) => {
