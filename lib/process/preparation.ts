@@ -15,6 +15,7 @@ import type { StartMethod } from './popen';
 import { Process, ProcessState } from './process';
 import { processClass } from './process-classes';
 import { registry } from './registry';
+import './sent-process';
 import { chosenStartMethod } from './start-method';
 import { preloadedModules } from './preload';
 

@@ -26,6 +26,8 @@ export class ProcessState {
   readonly args!: unknown[];
   readonly kwargs!: object | undefined;
   readonly target!: ((...args: never[]) => unknown) | undefined;
+  /** Of one that has been started. */
+  readonly pid!: number | undefined;
 
   constructor(fields: ProcessState) {
     Object.assign(this, fields);
@@ -82,6 +84,8 @@ export class Process implements AsyncDisposable {
   #popen: Popen | undefined;
   #closed = false;
   #started = false;
+  /** Of one that another process has started, and sent. */
+  #sentPid: number | undefined;
   readonly #parentPid: number;
   readonly #parentName: string;
   readonly #identity: readonly number[];
@@ -98,7 +102,9 @@ export class Process implements AsyncDisposable {
         args: this.#args,
         kwargs: this.#kwargs,
         target: this.#target,
+        pid: this.#sentPid,
       } = options);
+      this.#started = this.#sentPid !== undefined;
       return;
     }
     validateObject(options, 'options');
@@ -198,6 +204,7 @@ export class Process implements AsyncDisposable {
       args: this.#args,
       kwargs: this.#kwargs,
       target: this.#target,
+      pid: this.#popen?.pid,
     });
   }
 
@@ -300,7 +307,7 @@ export class Process implements AsyncDisposable {
   /** The pid; null before the start. */
   get pid(): number | null {
     this.#checkOpen();
-    return this === registry.current ? native.getpid() : (this.#popen?.pid ?? null);
+    return this === registry.current ? native.getpid() : (this.#popen?.pid ?? this.#sentPid ?? null);
   }
 
   /** The same as {@link Process.pid}, under Python's other name. */
@@ -333,12 +340,12 @@ export class Process implements AsyncDisposable {
   /** Show it as Python does: `<Process name='Process-1' pid=4711 parent=4710 stopped exitcode=0>`. */
   toString(): string {
     const state = this.#state();
-    const pid = state === 'started' ? this.pid : this.#popen?.pid;
+    const pid = state === 'closed' ? null : this.pid;
     const exitCode = state === 'stopped' ? (this.#popen?.poll() ?? null) : null;
     const parts = [
       this.constructor.name,
       `name='${this.#name}'`,
-      ...(pid == null ? [] : [`pid=${pid}`]),
+      ...(pid === null ? [] : [`pid=${pid}`]),
       `parent=${this.#parentPid < 0 ? 'None' : this.#parentPid}`,
       state,
       ...(exitCode === null ? [] : [`exitcode=${exitCodeName(exitCode)}`]),

@@ -174,6 +174,63 @@ describe.each(startMethods)('%s', (method) => {
     expect(run.reports).toEqual(['late']);
   });
 
+  test('P18 a Process among the arguments is, in the child, one of another process, started or not', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => {
+        class Named extends t.mp.Process {
+          field = 5;
+        }
+        return {
+          Named,
+          wait(event: { waitSync(): void }) {
+            event.waitSync();
+          },
+          async look(...others: InstanceType<typeof Named>[]) {
+            const code = (error: { code: string }) => error.code;
+            for (const other of others) {
+              t.report([
+                other instanceof t.mp.Process,
+                other.field,
+                String(other).replace(/parent=\d+/, `${other.name} ${other.daemon}`),
+                other.pid,
+                other.exitCode,
+                t.caught(() => other.start()).code,
+                t.caught(() => other.isAlive()).code,
+                t.caught(() => other.joinSync()).code,
+                await other.join().catch(code),
+                t.caught(() => other.terminate()).code,
+              ]);
+            }
+          },
+        };
+      },
+      async (rf, t, { Named, wait, look }) => {
+        const event = new t.mp.Event();
+        const fresh = new Named({ name: 'fresh' });
+        const running = new t.mp.Process({ target: wait, args: [event], daemon: true, name: 'running' });
+        running.start();
+        const child = new t.mp.Process({ target: look, args: [fresh, running] });
+        child.start();
+        child.joinSync();
+        event.set();
+        running.joinSync();
+        t.report([child.exitCode, running.exitCode, running.pid]);
+      },
+    );
+    const [fresh, running, [exitCode, runningExitCode, pid]] = run.reports;
+    const none = Array(4).fill('ERR_PROCESS_NOT_CREATOR');
+    expect(fresh.slice(0, 6)).toEqual([true, 5, "<Named name='fresh' fresh false unknown>", null, null, none[0]]);
+    expect(fresh.slice(6)).toEqual(none);
+    expect(running.slice(0, 3)).toEqual([
+      true,
+      null,
+      `<Process name='running' pid=${pid} running true unknown daemon>`,
+    ]);
+    expect(running.slice(3)).toEqual([pid, null, 'ERR_PROCESS_STARTED', ...none]);
+    expect([exitCode, runningExitCode]).toEqual([0, 0]);
+  });
+
   test('P07 join(0) and join(-1) return at once; terminate gives -15, kill -9; both are harmless afterwards', async () => {
     const run = await methodProgram(
       method,
