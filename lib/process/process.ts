@@ -43,6 +43,20 @@ export const kKeepsLoopAlive = Symbol('realfork.keepsLoopAlive');
 /** Whether something else than the end of the script ends a daemonic process: its pool. */
 export const kEndsWithOwner = Symbol('realfork.endsWithOwner');
 
+// Methods of the package's own: names would be taken from subclasses, whose fields and methods may be called anything.
+
+/** What a way of starting hands over to the child: arguments. */
+export const kInheritance = Symbol('realfork.inheritance');
+
+/** What a process that has nothing of this one's memory is to know of it. */
+export const kState = Symbol('realfork.state');
+
+/** In such a process: the arguments have come. */
+export const kReceive = Symbol('realfork.receive');
+
+/** In the child: become this process, and run. */
+export const kBootstrap = Symbol('realfork.bootstrap');
+
 /** What a {@link Process} is to do, and what it is called. */
 export interface ProcessOptions<Args extends readonly unknown[] = readonly unknown[]> {
   /** What the child runs, sync or async: any function, closures included; by 'spawn' and 'forkserver' an exported one. Default: nothing. */
@@ -172,9 +186,15 @@ export class Process implements AsyncDisposable {
     this.#kwargs = undefined;
   }
 
-  /** What a way of starting hands over to the child: arguments. @internal */
-  inheritance(): readonly unknown[] {
+  /** @internal */
+  [kInheritance](): readonly unknown[] {
     return [...this.#args, this.#kwargs];
+  }
+
+  /** @internal */
+  [kReceive](args: unknown[], kwargs: object | undefined): void {
+    this.#args = args;
+    this.#kwargs = kwargs;
   }
 
   /** For `wait()`: ready when it has ended. @internal */
@@ -192,8 +212,8 @@ export class Process implements AsyncDisposable {
     return false;
   }
 
-  /** What a process that has nothing of this one's memory is to know of it. @internal */
-  state(): ProcessState {
+  /** @internal */
+  [kState](): ProcessState {
     return new ProcessState({
       name: this.#name,
       daemon: this.#daemon,
@@ -211,8 +231,8 @@ export class Process implements AsyncDisposable {
   /** In the creator: its end has been seen. @internal */
   [kEnded](): void {}
 
-  /** In the child: become this process, and run. @internal */
-  bootstrap(lifeline?: { fileno(): number }): unknown {
+  /** @internal */
+  [kBootstrap](lifeline?: { fileno(): number }): unknown {
     registry.current = this;
     registry.parent = new ParentProcess(this.#parentName, this.#parentPid, lifeline);
     registry.made = 0;
@@ -414,7 +434,7 @@ function exitCodeName(exitCode: number): string {
 }
 
 registry.current = new MainProcess();
-runsInChild(Process.prototype.bootstrap, Process.prototype.run, ParentProcess);
+runsInChild(Process.prototype[kBootstrap], Process.prototype.run, ParentProcess);
 
 /**
  * Give the object of the process that calls.
