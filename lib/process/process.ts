@@ -133,7 +133,7 @@ export class Process implements AsyncDisposable {
     this.#args = [...(args ?? [])];
     this.#kwargs = kwargs ?? undefined;
     this.#identity = creator === undefined ? [] : [...creator.#identity, ++registry.made];
-    this.#name = name ?? `${new.target.name}-${this.#identity.join(':')}`;
+    this.#name = name || `${new.target.name}-${this.#identity.join(':')}`;
     this.#daemon = daemon ?? creator?.daemon ?? false;
     this.#authkey = creator?.authkey ?? familyKey;
     this.#parentPid = creator === undefined ? -1 : native.getpid();

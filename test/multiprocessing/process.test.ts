@@ -35,6 +35,7 @@ test('P01 a process with args, kwargs and a name: before, while and after it run
       pid: child.pid,
       key: parent.authkey.toString('hex'),
       same: child.authkey.equals(parent.authkey),
+      unnamed: new Process({ name: '' }).name,
     });
     child.start();
     fs.readSync(ready.read, Buffer.alloc(1));
@@ -44,7 +45,7 @@ test('P01 a process with args, kwargs and a name: before, while and after it run
     t.report({ after: state() });
   });
   const [before, child, running, after] = run.reports;
-  expect(before).toMatchObject({ before: [false, null, false, true], pid: null, same: true });
+  expect(before).toMatchObject({ before: [false, null, false, true], pid: null, same: true, unnamed: 'Process-2' });
   expect(child).toEqual({
     first: 1,
     second: 2,
