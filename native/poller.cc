@@ -167,7 +167,7 @@ void Poller::Disarm(int fd, bool forget) {
 void Poller::OnReadable() {
   Ready ready[kBatch];
   const int count = TakeReady(handle_->set.get(), ready);
-  if (count <= 0) return;
+  if (count < 0) return;  // 0: something has been read meanwhile, see lib/ipc/poller.ts
   Napi::HandleScope scope(env_);
   napi_value arguments[2 * kBatch];
   for (int i = 0; i < count; i++) {

@@ -395,7 +395,7 @@ function writePacked(array: unknown[]): boolean {
 
 function writeHandle(object: object, handle: HandleType): void {
   remember(object);
-  const description = handle.reduce(object, { fd: addFd });
+  const description = handle.reduce(object, { fd: addFd, takesFunctions: numberOf !== undefined });
   writeTag(Tag.Handle);
   writeString(handle.tag);
   writeValue(description);

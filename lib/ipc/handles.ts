@@ -12,6 +12,8 @@ export interface HandleSink {
    * @throws DataCloneError where the message cannot carry descriptors.
    */
   fd(fd: number): number;
+  /** Whether the message is for a process that the sender starts or keeps at work: functions in it go by module and name. */
+  readonly takesFunctions: boolean;
 }
 
 /** Gives what came beside the data of a description. */

@@ -11,6 +11,7 @@ import { pollWhileSending } from './channel';
 import { authenticated, authenticatedSync, checkOptions, type Checked, type SocketOptions } from './client';
 import type { Connection } from './connection';
 import { addInterest, dropInterest, forgetFd, READABLE, type Interest } from './poller';
+import { staysHere } from './unclonable';
 import { kWaitable, type Waitable } from './waitable';
 
 /** How a {@link Listener} listens. */
@@ -336,6 +337,8 @@ export class Listener {
     };
   }
 }
+
+staysHere(Listener);
 
 function closedError(): ProcessError {
   return new ProcessError('The listener is closed', { code: 'ERR_LISTENER_CLOSED' });

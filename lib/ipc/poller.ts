@@ -17,6 +17,12 @@ export interface Interest {
   onForgotten?(): void;
 }
 
+/**
+ * To be called each time the kernel has told of something, after those whom it concerns. What Node reads itself it may have
+ * read on the same turn, before the set could be asked: then nobody is told.
+ */
+export const woken = new Set<() => void>();
+
 const wanted = new Map<number, Interest[]>();
 /** Rises in a child, where the rest of a batch that the parent was told of means nothing. */
 let generation = 0;
@@ -67,6 +73,7 @@ function onReady(...fdsAndEvents: number[]): void {
   for (let i = 0; i < fdsAndEvents.length && batch === generation; i += 2) {
     tell(fdsAndEvents[i] as number, fdsAndEvents[i + 1] as number);
   }
+  for (const look of [...woken]) look();
 }
 
 function tell(fd: number, events: number): void {

@@ -84,6 +84,17 @@ function isNative(Class: (...args: never[]) => unknown): boolean {
   return native;
 }
 
+/** Prototypes of classes of this package. */
+const local = new WeakSet<object>();
+
+/**
+ * Say that the instances of a class hold what is in their process alone, children and sockets it waits for: elsewhere they
+ * would be empty. Python refuses to pickle them.
+ */
+export function staysHere(Class: abstract new (...args: never[]) => object): void {
+  local.add(Class.prototype as object);
+}
+
 /** Say what kind of thing an object is that no process could make sense of, or undefined when it can be cloned. */
 export function reasonAgainst(object: object): string | undefined {
   if (types.isPromise(object)) return 'a Promise';
@@ -103,6 +114,7 @@ export function reasonAgainst(object: object): string | undefined {
     if (at === iteratorPrototype) return 'an iterator';
     const Class: unknown = Object.getOwnPropertyDescriptor(at, 'constructor')?.value;
     if (typeof Class !== 'function') continue;
+    if (local.has(at as object)) return `a ${Class.name}, which works in its own process only`;
     // Classes of the language and the platform (WeakRef, URL, AbortSignal) have insides that no property shows. A class
     // of the user's that extends one of the open ones (EventTarget, Object) has what it needs in its properties.
     if (Class.name === 'Object' || Class.name === 'EventTarget') return undefined;

@@ -7,7 +7,7 @@ import { emptyInChild } from '../posix/at-fork';
 import { waitWord, type WordWait } from '../shared/wait-word';
 import { invalidType, validateAbortSignal, validateFd, validateNumber, validateObject } from '../validate';
 import { mayGoAtOnce, newTurn, pollWhileSending } from './channel';
-import { addInterest, dropInterest, READABLE, type Interest } from './poller';
+import { addInterest, dropInterest, READABLE, woken, type Interest } from './poller';
 import { kWaitable, type Waitable, type WaitableFd, type WaitableObject, type WaitableWord } from './waitable';
 
 /**
@@ -32,6 +32,15 @@ interface Item<T> {
   readonly isBorrowed: boolean;
 }
 
+/** How to wait for a socket or server of Node's, which Node reads from, and closes, when it likes. */
+function waitableOf(object: Partial<Socket>, fd: unknown): WaitableFd {
+  // Node has taken from the kernel what nobody has read yet.
+  if (typeof fd === 'number' && fd >= 0) return { fd, ready: () => (object.readableLength ?? 0) > 0 };
+  // One that is at its end stays ready when Node has closed it. poll(2) leaves out a descriptor of -1.
+  if (object.readableEnded === true || object.errored != null) return { fd: -1, ready: () => true };
+  throw invalidType('objects', 'open', object);
+}
+
 function itemOf<T>(object: T): Item<T> {
   if (typeof object === 'number') {
     validateFd(object, 'objects');
@@ -41,12 +50,7 @@ function itemOf<T>(object: T): Item<T> {
     if (kWaitable in object)
       return { object, waitable: (object as unknown as WaitableObject)[kWaitable](), isBorrowed: false };
     const { _handle: handle } = object as { _handle?: { fd?: unknown } | null };
-    if (handle !== undefined) {
-      if (typeof handle?.fd !== 'number' || handle.fd < 0) throw invalidType('objects', 'open', object);
-      // A socket that reads ahead has taken from the kernel what nobody has read yet.
-      const ready = () => ((object as { readableLength?: number }).readableLength ?? 0) > 0;
-      return { object, waitable: { fd: handle.fd, ready }, isBorrowed: true };
-    }
+    if (handle !== undefined) return { object, waitable: waitableOf(object, handle?.fd), isBorrowed: true };
   }
   throw invalidType('objects', 'descriptors, processes, connections, queues, listeners or sockets', object);
 }
@@ -102,7 +106,9 @@ export async function wait<T extends WaitObject>(
   timeout?: number | null | WaitOptions,
   options: WaitOptions = typeof timeout === 'object' && timeout !== null ? timeout : {},
 ): Promise<T[]> {
-  const { items, limit } = parsed(objects, timeout);
+  const given = parsed(objects, timeout);
+  const { limit } = given;
+  let { items } = given;
   validateObject(options, 'options');
   const { signal } = options;
   if (signal !== undefined) validateAbortSignal(signal, 'options.signal');
@@ -111,14 +117,15 @@ export async function wait<T extends WaitObject>(
   if (!mayGoAtOnce()) {
     await new Promise<void>((resolve) => setImmediate(resolve));
     newTurn();
+    items = anew(items);
   }
   for (;;) {
     const words = announce(items);
     const ready = look(items, 0);
     const left = deadline - performance.now();
     if (ready.length > 0 || left <= 0 || (items.length === 0 && limit === Infinity)) return ready;
-    const isClosed = await somethingHappens(items, words, left, signal);
-    if (isClosed) for (const { object } of items) itemOf(object); // the one that was closed throws
+    await somethingHappens(items, words, left, signal);
+    items = anew(items);
   }
 }
 
@@ -169,6 +176,11 @@ function parsed<T extends WaitObject>(objects: Iterable<T>, limit: number | null
   return { items, limit: Math.max(0, timeout ?? Infinity) };
 }
 
+/** After a pause, in which some may have been closed: one that was throws, but for a socket of Node's at its end. */
+function anew<T>(items: readonly Item<T>[]): Item<T>[] {
+  return items.map(({ object }) => itemOf(object));
+}
+
 /** Offset and expected value of each word, one after the other. */
 function announce(items: readonly Item<unknown>[]): number[] {
   return items.filter(isWord).flatMap(({ waitable }) => {
@@ -177,15 +189,18 @@ function announce(items: readonly Item<unknown>[]): number[] {
   });
 }
 
-/** Resolves when one of them may be ready, the time is over, or with true when this process has closed one. */
+/** Resolves when one of them may be ready or has been closed, or when the time is over. */
 function somethingHappens(
   items: readonly Item<unknown>[],
   words: readonly number[],
   milliseconds: number,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const interests: [Interest, boolean][] = [];
+    const ofNode = items.flatMap(({ object, isBorrowed }) =>
+      isBorrowed && typeof object === 'object' ? [object as Socket] : [],
+    );
     const wordWaits: WordWait[] = [];
     let timer: NodeJS.Timeout | undefined;
     const stop = () => {
@@ -195,11 +210,16 @@ function somethingHappens(
       for (const [interest, isBorrowed] of interests) dropInterest(interest, isBorrowed);
       for (const each of wordWaits) each.cancel();
       for (const { waitable } of items.filter(isWord)) waitable.onClose?.delete(onClosed);
+      woken.delete(onWoken);
+      for (const object of ofNode) object.off('close', onClosed);
     };
     const onReady = () => {
       stop();
       newTurn();
-      resolve(false);
+      resolve();
+    };
+    const onWoken = () => {
+      if (items.some(({ waitable, isBorrowed }) => isBorrowed && waitable.ready?.() === true)) onReady();
     };
     const onAbort = () => {
       stop();
@@ -207,7 +227,7 @@ function somethingHappens(
     };
     const onClosed = () => {
       stop();
-      resolve(true);
+      resolve();
     };
     waits.add(stop);
     try {
@@ -216,6 +236,8 @@ function somethingHappens(
         addInterest(interest);
         interests.push([interest, isBorrowed]);
       }
+      if (ofNode.length > 0) woken.add(onWoken);
+      for (const object of ofNode) object.on('close', onClosed);
       for (const { waitable } of items.filter(isWord)) waitable.onClose?.add(onClosed);
       for (let i = 0; i < words.length; i += 2) {
         wordWaits.push(waitWord(words[i] as number, words[i + 1] as number, onReady, { passesOn: true }));

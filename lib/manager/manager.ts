@@ -2,6 +2,7 @@
 import type { Address } from '../ipc/address';
 import { validateAuthKey, type AuthKey } from '../ipc/challenge';
 import { parseAddress } from '../ipc/address';
+import { staysHere } from '../ipc/unclonable';
 import { native } from '../native';
 import { currentProcess, type Process } from '../process/process';
 import { validateFunction, validateObject, invalidValue } from '../validate';
@@ -414,3 +415,5 @@ function holdsFunction(args: readonly unknown[]): boolean {
     return Object.values(arg).some((value) => typeof value === 'function');
   });
 }
+
+staysHere(BaseManager);

@@ -3,6 +3,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import { ProcessError } from '../errors';
+import { staysHere } from '../ipc/unclonable';
 import { checkMainThread } from '../posix/fork';
 import { Context } from '../process/context';
 import { describeFunction, notImportable } from '../process/importable';
@@ -593,3 +594,5 @@ function iteratorOf(items: unknown): Iterator<unknown> | AsyncIterator<unknown> 
   }
   throw invalidType('items', 'an iterable or an async iterable', items);
 }
+
+staysHere(Pool);

@@ -1,5 +1,6 @@
 /** `imap` and `imapUnordered`: results as they come, and items taken from their source no faster than results are used. */
 import { TimeoutError } from '../errors';
+import { staysHere } from '../ipc/unclonable';
 import { validateTimeout } from '../process/timeout';
 import { Deque } from './deque';
 import { Mode } from './frames';
@@ -237,3 +238,5 @@ export class ResultIterator<T> implements AsyncIterableIterator<T>, ItemSource {
 
 /** How the chunks of an iterator are called: what fails does not keep the rest of its chunk from being done. */
 export const ITERATOR_MODE = Mode.Map | Mode.GoOn;
+
+staysHere(ResultIterator);

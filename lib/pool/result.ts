@@ -1,5 +1,6 @@
 /** `AsyncResult`: what a task will come to. */
 import { ProcessError, TimeoutError } from '../errors';
+import { staysHere } from '../ipc/unclonable';
 import { validateTimeout } from '../process/timeout';
 
 /** Lets an {@link AsyncResult} be waited for without the event loop. */
@@ -134,3 +135,5 @@ export function tell<A extends unknown[]>(callback: ((...args: A) => void) | nul
     });
   }
 }
+
+staysHere(AsyncResult);

@@ -15,7 +15,7 @@ import { ParentProcess } from './parent-process';
 import { setForkserverPreload } from './preload';
 import { useServer } from './popen-forkserver';
 import { receive, revive, type Preparation, type Received } from './preparation';
-import type { Process } from './process';
+import { kBootstrap, type Process } from './process';
 import { registry } from './registry';
 import { chooseStartMethod } from './start-method';
 
@@ -82,7 +82,7 @@ function adopt(preparation: Preparation, lifeline: Connection | undefined): void
 function begin(process: Process, { argv, name }: Preparation, lifeline: Connection | undefined): void {
   registry.isLoading = false;
   mainGlobal.process.argv.splice(0, Infinity, ...argv);
-  runToEnd(() => process.bootstrap(lifeline), name);
+  runToEnd(() => process[kBootstrap](lifeline), name);
 }
 
 /** A module whose top level awaits what never comes leaves the loop with nothing to do. */

@@ -47,6 +47,11 @@ export function finish(code?: number): void {
   afterFlush(exit);
 }
 
+/** Nothing is left to do. The loop's own end takes longer, and is for those who listen to it: they may have more to do. */
+export function finishIdle(): void {
+  if (mainGlobal.process.listenerCount('beforeExit') === 0) finish();
+}
+
 function finishAfter(): void {
   finish();
 }
@@ -60,7 +65,7 @@ export function end(code: number): never {
   return native.leaveProcess(code);
 }
 
-runsInChild(runToEnd, isThenable, finish, finishAfter, exit);
+runsInChild(runToEnd, isThenable, finish, finishIdle, finishAfter, exit);
 // Node's own: what process.exit calls, and how it reads the code.
 const { exit: nodesExit, off } = process;
 const { get: readExitCode = exit } = Object.getOwnPropertyDescriptor(process, 'exitCode') ?? {};

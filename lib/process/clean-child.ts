@@ -12,7 +12,7 @@ import { checkMainThread, fork } from '../posix/fork';
 import { runsInChild } from '../posix/precompile';
 import { mainGlobal } from '../main-context';
 import { ProcessError } from '../errors';
-import { end, finish, reportError, runToEnd } from './child-main';
+import { end, finishIdle, reportError, runToEnd } from './child-main';
 import { forgiveFileHandles } from './file-handles';
 import { closeParentsHandles, handedOver } from './handles';
 import { internals } from './internals';
@@ -86,7 +86,7 @@ function begin(target: () => unknown, name: string, kept: ReadonlySet<object>): 
     return abort(error, name);
   }
   const run = scope.runInAsyncScope.bind(scope, runToEnd, undefined, target, name);
-  native.abandonStack(beginAfresh, run, finish, nothing);
+  native.abandonStack(beginAfresh, run, finishIdle, nothing);
   return unreachable();
 }
 

@@ -11,7 +11,7 @@ import { waitStatusToExitCode } from '../posix/status';
 import { startClean } from './clean-child';
 import { provideStartMethod } from './popen';
 import { Child, UNKNOWN } from './popen-child';
-import { kKeepsLoopAlive, type Process } from './process';
+import { kBootstrap, kInheritance, kKeepsLoopAlive, type Process } from './process';
 
 const { ECHILD, ENOSYS, ESRCH } = constants.errno;
 
@@ -118,10 +118,10 @@ export class ForkedChild extends Child implements ChildSignalListener {
 
 /** What is searched for sockets and servers to keep: the arguments, and the fields of a subclass. */
 function heldBy(process: Process): unknown[] {
-  return [...process.inheritance(), ...(Object.values(process) as unknown[])];
+  return [...process[kInheritance](), ...(Object.values(process) as unknown[])];
 }
 
 provideStartMethod('fork', (process, onEnd) => {
-  const pid = startClean(process.bootstrap.bind(process), process.name, heldBy(process));
+  const pid = startClean(process[kBootstrap].bind(process), process.name, heldBy(process));
   return new ForkedChild(pid, process[kKeepsLoopAlive], onEnd);
 });

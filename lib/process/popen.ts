@@ -23,7 +23,7 @@ export interface Popen {
   close(): void;
 }
 
-/** Start this process in one of the ways; in the new process, `process.bootstrap()` has to be run. */
+/** Start this process in one of the ways; in the new process, `process[kBootstrap]()` has to be run. */
 export type StartProcess = (process: Process, onEnd: () => void) => Popen;
 
 /** The names of the ways there are. */

@@ -12,9 +12,10 @@ import { kPrepareSend, kReceiveUnread, type Connection, type Unread } from '../i
 import { describeFunction, loadFunction, notImportable, numberIn, type Importable } from './importable';
 import { log, logsToStderr } from './logger';
 import type { StartMethod } from './popen';
-import { Process, ProcessState } from './process';
+import { kReceive, kState, Process, ProcessState } from './process';
 import { processClass } from './process-classes';
 import { registry } from './registry';
+import { belongingTo } from './sent-process';
 import { chosenStartMethod } from './start-method';
 import { preloadedModules } from './preload';
 
@@ -50,7 +51,7 @@ export interface Received {
 
 /** Describe a process that is about to be started. */
 function prepare(process: Process, method: StartMethod): [Omit<Preparation, 'functions'>, Belongings] {
-  const { target, args, kwargs, ...state } = process.state();
+  const { target, args, kwargs, ...state } = process[kState]();
   const Class = process.constructor as typeof Process;
   const { startMethod: classMethod } = Class;
   const isOurs = Class === Process || Class === processClass(classMethod);
@@ -92,7 +93,7 @@ export function prepareSend(connection: Connection, process: Process, method: St
   const [preparation, belongings] = prepare(process, method);
   const functions: Importable[] = [];
   try {
-    const sendBelongings = connection[kPrepareSend](belongings, numberIn(functions));
+    const sendBelongings = belongingTo(process, () => connection[kPrepareSend](belongings, numberIn(functions)));
     const sendPreparation = connection[kPrepareSend]({ ...preparation, functions } satisfies Preparation);
     return () => {
       sendPreparation();
@@ -122,9 +123,10 @@ export async function revive({ preparation, belongings }: Received): Promise<Pro
   const run = target === undefined ? undefined : await loadFunction(target);
   const loaded: unknown[] = [];
   for (const each of functions) loaded.push(await loadFunction(each));
-  const { args, kwargs, fields } = belongings((number) => loaded[number]) as Belongings;
-  const state = new ProcessState({ ...rest, args, kwargs, target: run });
+  const state = new ProcessState({ ...rest, args: [], kwargs: undefined, target: run });
   // The class's own constructor does not run: its work was done in the creator, and came as fields.
   const process: Process = Reflect.construct<[ProcessState], Process>(Process, [state], ProcessClass);
+  const { args, kwargs, fields } = belongingTo(process, () => belongings((number) => loaded[number])) as Belongings;
+  process[kReceive](args, kwargs);
   return Object.assign(process, fields);
 }

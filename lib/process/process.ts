@@ -26,6 +26,8 @@ export class ProcessState {
   readonly args!: unknown[];
   readonly kwargs!: object | undefined;
   readonly target!: ((...args: never[]) => unknown) | undefined;
+  /** Of one that has been started. */
+  readonly pid!: number | undefined;
 
   constructor(fields: ProcessState) {
     Object.assign(this, fields);
@@ -40,6 +42,20 @@ export const kKeepsLoopAlive = Symbol('realfork.keepsLoopAlive');
 
 /** Whether something else than the end of the script ends a daemonic process: its pool. */
 export const kEndsWithOwner = Symbol('realfork.endsWithOwner');
+
+// Methods of the package's own: names would be taken from subclasses, whose fields and methods may be called anything.
+
+/** What a way of starting hands over to the child: arguments. */
+export const kInheritance = Symbol('realfork.inheritance');
+
+/** What a process that has nothing of this one's memory is to know of it. */
+export const kState = Symbol('realfork.state');
+
+/** In such a process: the arguments have come. */
+export const kReceive = Symbol('realfork.receive');
+
+/** In the child: become this process, and run. */
+export const kBootstrap = Symbol('realfork.bootstrap');
 
 /** What a {@link Process} is to do, and what it is called. */
 export interface ProcessOptions<Args extends readonly unknown[] = readonly unknown[]> {
@@ -82,6 +98,8 @@ export class Process implements AsyncDisposable {
   #popen: Popen | undefined;
   #closed = false;
   #started = false;
+  /** Of one that another process has started, and sent. */
+  #sentPid: number | undefined;
   readonly #parentPid: number;
   readonly #parentName: string;
   readonly #identity: readonly number[];
@@ -98,7 +116,9 @@ export class Process implements AsyncDisposable {
         args: this.#args,
         kwargs: this.#kwargs,
         target: this.#target,
+        pid: this.#sentPid,
       } = options);
+      this.#started = this.#sentPid !== undefined;
       return;
     }
     validateObject(options, 'options');
@@ -113,7 +133,7 @@ export class Process implements AsyncDisposable {
     this.#args = [...(args ?? [])];
     this.#kwargs = kwargs ?? undefined;
     this.#identity = creator === undefined ? [] : [...creator.#identity, ++registry.made];
-    this.#name = name ?? `${new.target.name}-${this.#identity.join(':')}`;
+    this.#name = name || `${new.target.name}-${this.#identity.join(':')}`;
     this.#daemon = daemon ?? creator?.daemon ?? false;
     this.#authkey = creator?.authkey ?? familyKey;
     this.#parentPid = creator === undefined ? -1 : native.getpid();
@@ -166,9 +186,15 @@ export class Process implements AsyncDisposable {
     this.#kwargs = undefined;
   }
 
-  /** What a way of starting hands over to the child: arguments. @internal */
-  inheritance(): readonly unknown[] {
+  /** @internal */
+  [kInheritance](): readonly unknown[] {
     return [...this.#args, this.#kwargs];
+  }
+
+  /** @internal */
+  [kReceive](args: unknown[], kwargs: object | undefined): void {
+    this.#args = args;
+    this.#kwargs = kwargs;
   }
 
   /** For `wait()`: ready when it has ended. @internal */
@@ -186,8 +212,8 @@ export class Process implements AsyncDisposable {
     return false;
   }
 
-  /** What a process that has nothing of this one's memory is to know of it. @internal */
-  state(): ProcessState {
+  /** @internal */
+  [kState](): ProcessState {
     return new ProcessState({
       name: this.#name,
       daemon: this.#daemon,
@@ -198,14 +224,15 @@ export class Process implements AsyncDisposable {
       args: this.#args,
       kwargs: this.#kwargs,
       target: this.#target,
+      pid: this.#popen?.pid,
     });
   }
 
   /** In the creator: its end has been seen. @internal */
   [kEnded](): void {}
 
-  /** In the child: become this process, and run. @internal */
-  bootstrap(lifeline?: { fileno(): number }): unknown {
+  /** @internal */
+  [kBootstrap](lifeline?: { fileno(): number }): unknown {
     registry.current = this;
     registry.parent = new ParentProcess(this.#parentName, this.#parentPid, lifeline);
     registry.made = 0;
@@ -300,7 +327,7 @@ export class Process implements AsyncDisposable {
   /** The pid; null before the start. */
   get pid(): number | null {
     this.#checkOpen();
-    return this === registry.current ? native.getpid() : (this.#popen?.pid ?? null);
+    return this === registry.current ? native.getpid() : (this.#popen?.pid ?? this.#sentPid ?? null);
   }
 
   /** The same as {@link Process.pid}, under Python's other name. */
@@ -333,12 +360,12 @@ export class Process implements AsyncDisposable {
   /** Show it as Python does: `<Process name='Process-1' pid=4711 parent=4710 stopped exitcode=0>`. */
   toString(): string {
     const state = this.#state();
-    const pid = state === 'started' ? this.pid : this.#popen?.pid;
+    const pid = state === 'closed' ? null : this.pid;
     const exitCode = state === 'stopped' ? (this.#popen?.poll() ?? null) : null;
     const parts = [
       this.constructor.name,
       `name='${this.#name}'`,
-      ...(pid == null ? [] : [`pid=${pid}`]),
+      ...(pid === null ? [] : [`pid=${pid}`]),
       `parent=${this.#parentPid < 0 ? 'None' : this.#parentPid}`,
       state,
       ...(exitCode === null ? [] : [`exitcode=${exitCodeName(exitCode)}`]),
@@ -407,7 +434,7 @@ function exitCodeName(exitCode: number): string {
 }
 
 registry.current = new MainProcess();
-runsInChild(Process.prototype.bootstrap, Process.prototype.run, ParentProcess);
+runsInChild(Process.prototype[kBootstrap], Process.prototype.run, ParentProcess);
 
 /**
  * Give the object of the process that calls.

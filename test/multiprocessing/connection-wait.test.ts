@@ -168,6 +168,57 @@ describe('wait()', () => {
     expect(run.reports).toEqual([[0, 0], [true, true], true, true]);
   });
 
+  test('test_wait_socket: children write to sockets of Node, which reads ahead of the wait and closes at the end', async () => {
+    const run = await cleanProgram(async (rf, t) => {
+      const net = require('node:net') as typeof import('node:net');
+      const { once } = require('node:events') as typeof import('node:events');
+      const { Process, wait } = t.mp;
+      const server = net.createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as import('node:net').AddressInfo;
+      const children = [1, 2, 3, 4].map(
+        () =>
+          new Process({
+            target: () => {
+              const socket = net.connect(port, '127.0.0.1');
+              let line = 0;
+              const interval = setInterval(() => {
+                socket.write(`${line++}\n`);
+                if (line < 10) return;
+                clearInterval(interval);
+                socket.end();
+              }, 5);
+            },
+          }),
+      );
+      const texts = new Map<import('node:net').Socket, string>();
+      for (const child of children) {
+        child.start();
+        const [socket] = (await once(server, 'connection')) as [import('node:net').Socket];
+        texts.set(socket, '');
+      }
+      for (let open = [...texts.keys()]; open.length > 0;) {
+        for (const socket of await wait(open)) {
+          texts.set(socket, `${texts.get(socket)}${String(socket.read() ?? '')}`);
+        }
+        // At its end Node closes a socket by itself, and it stays ready.
+        open = open.filter((socket) => !socket.destroyed);
+      }
+      const [any] = texts.keys();
+      t.report([[...new Set(texts.values())], (await wait([any as import('node:net').Socket])).length]);
+      for (const child of children) await child.join();
+
+      const client = net.connect(port, '127.0.0.1');
+      const [socket] = (await once(server, 'connection')) as [import('node:net').Socket];
+      const waiting = wait([socket]).catch((error: NodeJS.ErrnoException) => error.code);
+      socket.destroy();
+      t.report(await waiting);
+      client.destroy();
+      server.close();
+    });
+    expect(run.reports).toEqual([[['0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n'], 1], 'ERR_INVALID_ARG_TYPE']);
+  });
+
   test('waits for words of shared memory together with descriptors, in both forms', async () => {
     const run = await cleanProgram(
       async (rf, t) => {

@@ -766,4 +766,35 @@ describe('what cannot be sent', () => {
       ['ERR_INVALID_MESSAGE', 'and on'],
     ]);
   });
+
+  test('what works in its own process only is refused, as Python does not pickle it, and not sent as an empty object', async () => {
+    const run = await cleanProgram(async (rf, t) => {
+      const { currentProcess, Listener, Manager, Pipe, Pool, Process, Queue } = t.mp;
+      class Mine extends Process {}
+      const pool = new Pool(1);
+      const listener = new Listener();
+      const manager = await Manager();
+      const [a, b] = Pipe();
+      const queue = new Queue();
+      const things = [
+        new Process(),
+        new Mine(),
+        currentProcess(),
+        pool,
+        pool.applyAsync(() => 1),
+        pool.imap((x) => x, [1]),
+        listener,
+        manager,
+      ];
+      t.report(
+        things.map((thing) => [t.caught(() => a.sendSync([thing])).code, t.caught(() => queue.putNowait(thing)).code]),
+      );
+      t.report([b.pollSync(), queue.empty()]);
+      listener.close();
+      await manager.shutdown();
+      await pool.terminate();
+      await pool.join();
+    });
+    expect(run.reports).toEqual([Array(8).fill(['ERR_DATA_CLONE', 'ERR_DATA_CLONE']), [false, true]]);
+  });
 });

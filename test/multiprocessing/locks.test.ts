@@ -533,7 +533,7 @@ test('locks made in a child, and locks sent by their description, are the same l
     rf.waitpid(pid);
     const { handleOfTag } = t.internal('ipc/handles') as typeof import('../../dist/ipc/handles');
     const type = handleOfTag('Lock');
-    const source = { fd: () => -1 };
+    const source = { fd: () => -1, takesFunctions: false };
     const good = type?.reduce(lock, source) as { arena: string; offset: number };
     const wrong = type?.reduce(semaphore as never, source) as object; // says Lock, is a semaphore's cell
     const others = [

@@ -35,6 +35,7 @@ test('P01 a process with args, kwargs and a name: before, while and after it run
       pid: child.pid,
       key: parent.authkey.toString('hex'),
       same: child.authkey.equals(parent.authkey),
+      unnamed: new Process({ name: '' }).name,
     });
     child.start();
     fs.readSync(ready.read, Buffer.alloc(1));
@@ -44,7 +45,7 @@ test('P01 a process with args, kwargs and a name: before, while and after it run
     t.report({ after: state() });
   });
   const [before, child, running, after] = run.reports;
-  expect(before).toMatchObject({ before: [false, null, false, true], pid: null, same: true });
+  expect(before).toMatchObject({ before: [false, null, false, true], pid: null, same: true, unnamed: 'Process-2' });
   expect(child).toEqual({
     first: 1,
     second: 2,
@@ -539,6 +540,11 @@ test.each([
   ['process.exit(n) after an await gives n', 'async () => { await null; process.exit(300) }', 44],
   ['process.exitCode counts', '() => { process.exitCode = 5 }', 5],
   ['process.exitCode counts, with a promise', 'async () => { await null; process.exitCode = 6 }', 6],
+  [
+    "a 'beforeExit' listener may have more to do",
+    '() => process.once("beforeExit", () => setTimeout(() => (process.exitCode = 4), 1))',
+    4,
+  ],
   ["an 'exit' listener of the child has the last word", '() => process.on("exit", () => process.exitCode = 9)', 9],
   ['abort', '() => process.abort()', -6],
 ])('%s', async (_what, target, code) => {

@@ -174,6 +174,55 @@ describe.each(startMethods)('%s', (method) => {
     expect(run.reports).toEqual(['late']);
   });
 
+  test('P18 a Process among the arguments is, in the child, one of another process, started or not', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => {
+        class Named extends t.mp.Process {}
+        return {
+          Named,
+          wait(event: { waitSync(): void }) {
+            event.waitSync();
+          },
+          async look(...others: InstanceType<typeof Named>[]) {
+            const code = (error: { code: string }) => error.code;
+            for (const other of others) {
+              t.report([
+                other instanceof t.mp.Process,
+                String(other).replace(/parent=\d+/, `${other.name} ${other.daemon}`),
+                other.pid,
+                other.exitCode,
+                t.caught(() => other.start()).code,
+                t.caught(() => other.isAlive()).code,
+                t.caught(() => other.joinSync()).code,
+                await other.join().catch(code),
+                t.caught(() => other.terminate()).code,
+              ]);
+            }
+          },
+        };
+      },
+      async (rf, t, { Named, wait, look }) => {
+        const event = new t.mp.Event();
+        const fresh = new Named({ name: 'fresh' });
+        const running = new t.mp.Process({ target: wait, args: [event], daemon: true, name: 'running' });
+        running.start();
+        const child = new t.mp.Process({ target: look, args: [fresh, running] });
+        child.start();
+        child.joinSync();
+        event.set();
+        running.joinSync();
+        t.report([child.exitCode, running.exitCode, running.pid]);
+      },
+    );
+    const [fresh, running, [exitCode, runningExitCode, pid]] = run.reports;
+    const none = Array(4).fill('ERR_PROCESS_NOT_CREATOR');
+    expect(fresh).toEqual([true, "<Named name='fresh' fresh false unknown>", null, null, none[0], ...none]);
+    const shown = `<Process name='running' pid=${pid} running true unknown daemon>`;
+    expect(running).toEqual([true, shown, pid, null, 'ERR_PROCESS_STARTED', ...none]);
+    expect([exitCode, runningExitCode]).toEqual([0, 0]);
+  });
+
   test('P07 join(0) and join(-1) return at once; terminate gives -15, kill -9; both are harmless afterwards', async () => {
     const run = await methodProgram(
       method,
@@ -307,6 +356,35 @@ describe.each(startMethods)('%s', (method) => {
       },
     );
     expect(run.reports).toEqual([['HELLO', true, 'Upper-1'], ['WORLD', true, 'Upper-1'], 0]);
+  });
+
+  test('P16 members of a subclass may be called anything, and lead back to the process', async () => {
+    const run = await methodProgram(
+      method,
+      (rf, t) => ({
+        Job: class extends t.mp.Process {
+          state = 'new';
+          bootstrap = 1;
+          inheritance = 2;
+          itself = this;
+          part = { of: this };
+          receive() {
+            return 3;
+          }
+          override run() {
+            const same = [this.itself, this.part.of, t.mp.currentProcess()].map((other) => other === this);
+            t.report([this.state, this.bootstrap, this.inheritance, this.receive(), same]);
+          }
+        },
+      }),
+      (rf, t, { Job }) => {
+        const job = new Job();
+        job.start();
+        job.joinSync();
+        t.report(job.exitCode);
+      },
+    );
+    expect(run.reports).toEqual([['new', 1, 2, 3, [true, true, true]], 0]);
   });
 
   test.each(['throws', 'rejects', 'later'])(
