@@ -117,8 +117,12 @@ export class Scheduler implements WorkerListener {
 
   #falseStarts = 0;
   #mayForkAt = 0;
+  /** Why there is no worker: the last fork failed. */
+  #forkFailure: { readonly error: unknown } | undefined;
   #fillAt: number;
   #pumping = false;
+  /** While a worker is forked, which reaps others: those whose end was seen. */
+  #endedMeanwhile: [worker: WorkerProcess, death: WorkerDeath][] | undefined;
 
   /** Weak, because an iterator may be dropped before its end. */
   readonly #sources = new Set<WeakRef<ItemSource>>();
@@ -228,7 +232,7 @@ export class Scheduler implements WorkerListener {
 
   /** Give queued tasks to workers that have nothing to do. */
   #pump(): void {
-    if (this.#pumping) return; // a fork below ends in onEnd of another worker
+    if (this.#pumping || this.#endedMeanwhile !== undefined) return; // a fork below ends in onEnd of another worker
     this.#pumping = true;
     try {
       for (let task = this.#front(); task !== undefined; task = this.#front()) {
@@ -279,8 +283,10 @@ export class Scheduler implements WorkerListener {
     if (this.#workers.size >= this.size && idle.length === 0) return undefined;
     if (performance.now() < this.#mayForkAt) return undefined;
     const worker = this.#fork();
-    // After the fork, so that a processor is free for the new one, and nobody is gone when there cannot be another.
-    if (this.#workers.size > this.size) this.#letGoOfIdle();
+    // After the fork, so that a processor is free for the new one, and nobody is gone when there cannot be another. One that
+    // there is no room for, by a limit on processes, gets that of a worker which does not know the function.
+    const isRefused = worker === undefined && this.#leaving.size === 0;
+    if (isRefused || this.#workers.size > this.size) this.#letGoOfIdle();
     return worker;
   }
 
@@ -315,6 +321,7 @@ export class Scheduler implements WorkerListener {
 
   /** What follows from the queue's being empty, or not. */
   #afterwards(): void {
+    if (this.#forkFailure !== undefined && this.#isDeserted) this.#failQueued(this.#forkFailure.error);
     if (this.#queue.length === 0) {
       if (this.#idle.length > 0) this.#spread();
       if (this.#state === State.Close && this.#pending === 0 && this.#finishing.size === 0) this.#letAllGo();
@@ -350,20 +357,26 @@ export class Scheduler implements WorkerListener {
   // ------------------------------------------------------------------------------------------- workers
 
   #fork(): WorkerProcess | undefined {
-    let worker: WorkerProcess;
+    let worker: WorkerProcess | undefined;
+    let failure: { readonly error: unknown } | undefined;
     const claims = this.#claims.take();
+    const ended: [WorkerProcess, WorkerDeath][] = (this.#endedMeanwhile = []);
     try {
       worker = new WorkerProcess(this, claims, this.#options, this.slabs);
+      this.#forked++;
+      this.#workers.add(worker);
+      this.#forkFailure = undefined;
     } catch (error) {
+      failure = { error };
       this.#claims.giveBack(claims);
       this.#pauseForking();
-      // With workers left the tasks can wait for them; without, nothing but this error would ever come of them.
-      if (this.#workers.size === 0 && this.#leaving.size === 0) this.#failQueued(error);
-      return undefined;
     }
-    this.#forked++;
-    this.#workers.add(worker);
-    this.#listener.onWorker(worker.pid);
+    this.#endedMeanwhile = undefined;
+    if (worker !== undefined) this.#listener.onWorker(worker.pid);
+    // What follows from their ends may be a fork. Before this one was counted, that would have been one worker too many.
+    for (const [other, death] of ended) this.onEnd(other, death);
+    // With workers left the tasks can wait for them; without, nothing but this error would ever come of them.
+    if (failure !== undefined && this.#isDeserted) this.#forkFailure = failure;
     return worker;
   }
 
@@ -434,6 +447,10 @@ export class Scheduler implements WorkerListener {
 
   onEnd(worker: WorkerProcess, death: WorkerDeath): void {
     if (this.#isAbandoned) return;
+    if (this.#endedMeanwhile !== undefined) {
+      this.#endedMeanwhile.push([worker, death]);
+      return;
+    }
     while (worker.channel.receive()) this.#takeFrames(worker);
     const wasLeaving = worker.leaving;
     worker.leaving = true;
@@ -600,8 +617,8 @@ export class Scheduler implements WorkerListener {
         worker.signal('SIGKILL');
       }
     }
-    if (this.#fillAt <= now) this.#fill(now);
     if (this.#mayForkAt <= now && this.#queue.length > 0) this.#pump();
+    if (this.#fillAt <= now) this.#fill(now); // after those that are wanted: a fork that fails puts off both
     this.#armTimer();
   }
 
@@ -705,8 +722,12 @@ export class Scheduler implements WorkerListener {
     this.#updateAlive();
   }
 
+  get #isDeserted(): boolean {
+    return this.#workers.size === 0 && this.#leaving.size === 0;
+  }
+
   get #isGone(): boolean {
-    return this.#workers.size === 0 && this.#leaving.size === 0 && this.#pending === 0 && this.#finishing.size === 0;
+    return this.#isDeserted && this.#pending === 0 && this.#finishing.size === 0;
   }
 
   /** @throws `ERR_POOL_RUNNING` */

@@ -125,6 +125,62 @@ test('a worker knows its functions also when it collects garbage before it looks
   expect(run.code).toBe(0);
 });
 
+test('a worker whose end is seen while another is forked is replaced, by no more than there may be; all know their functions', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const work = (what: number) => (what < 0 ? process.exit(1) : what * what);
+    const dying = new t.mp.Pool(1);
+    await dying.run(work, 1);
+    const [pid] = dying.stats().workers as [number];
+    const lost = dying.run(work, -1).catch((error: Error) => error.name);
+    const next = dying.run(work, 2);
+    rf.waitid(rf.P_PID, pid, rf.WEXITED | rf.WNOWAIT); // it has ended, and the pool does not know yet
+    const other = new t.mp.Pool(1);
+    t.report(await Promise.all([other.run(work, 3), lost, next]));
+
+    const pool = new t.mp.Pool(2, { maxTasksPerChild: 1 });
+    let most = 0;
+    pool.on('worker', () => (most = Math.max(most, pool.stats().workers.length)));
+    const results = Array.from({ length: 20 }, (_, i) => pool.applyAsync(work, [i]));
+    const given: number[] = [];
+    for (const result of results) {
+      given.push(await result.get());
+      t.burn(25); // longer than the pool waits before it forks a worker ahead of need
+    }
+    t.report([most, given.every((square, i) => square === i * i)]);
+    for (const each of [dying, other, pool]) await each[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([
+    [9, 'WorkerDiedError', 4],
+    [2, true],
+  ]);
+});
+
+test('where there may be one process only, functions are done one after the other; where none, tasks fail with the reason', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const guard = rf.guardForks({ maxProcesses: 1 });
+    const pool = new t.mp.Pool(2);
+    const made = [1, 2, 3].map((x) => () => x);
+    t.report(await Promise.all(made.map((fn) => pool.run(fn))));
+    t.report(pool.applySync(() => 4));
+    await pool[Symbol.asyncDispose]();
+
+    const only = new t.mp.Process({ target: () => t.mp.parentProcess()?.join() });
+    only.daemon = true;
+    only.start();
+    const none = new t.mp.Pool(2);
+    const outcomes = await Promise.allSettled([none.run(Math.abs, -1), none.run(Math.abs, -2)]);
+    t.report(outcomes.map((outcome) => ((outcome as PromiseRejectedResult).reason as NodeJS.ErrnoException).code));
+    t.report(t.caught(() => none.applySync(Math.abs, [-3])).code);
+    only.terminate();
+    await only.join();
+    await t.waitUntil(() => none.stats().workers.length > 0, 'a worker after all');
+    t.report(await none.run(Math.abs, -4));
+    await none[Symbol.asyncDispose]();
+    guard.lift();
+  });
+  expect(run.reports).toEqual([[1, 2, 3], 4, ['ERR_FORK_LIMIT', 'ERR_FORK_LIMIT'], 'ERR_FORK_LIMIT', 4]);
+});
+
 test('functions made after the workers, and closures, work, with the state of the moment of the fork', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(2);
