@@ -91,6 +91,9 @@ interface Terms {
   readonly more?: boolean;
 }
 
+/** Whether a daemonic process may have a pool of this class. */
+export const kInDaemonic = Symbol('realfork.pool.inDaemonic');
+
 /**
  * Worker processes that run functions of this one: forks of it, with all its data.
  *
@@ -104,6 +107,9 @@ interface Terms {
  * @see multiprocessing.Pool, docs/pool.md
  */
 export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
+  /** @internal */
+  static readonly [kInDaemonic]: boolean = false;
+
   readonly #method: StartMethod;
   readonly #scheduler: Scheduler;
 
@@ -129,7 +135,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     this.#method = method;
     if (initializer != null) this.#checkFunction(initializer, 'The initializer of the pool');
     checkMainThread();
-    if (currentProcess().daemon) {
+    if (currentProcess().daemon && !new.target[kInDaemonic]) {
       throw new ProcessError('A daemonic process, such as a worker of a pool, can have no pool of its own', {
         code: 'ERR_PROCESS_DAEMONIC',
       });
