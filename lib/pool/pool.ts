@@ -91,6 +91,9 @@ interface Terms {
   readonly more?: boolean;
 }
 
+/** A pool that is collected as garbage has no tasks, and gets no more: its workers end, as in Python. */
+const dropped = new FinalizationRegistry<Scheduler>((scheduler) => scheduler.close());
+
 /** Whether a daemonic process may have a pool of this class. */
 export const kInDaemonic = Symbol('realfork.pool.inDaemonic');
 
@@ -140,6 +143,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
         code: 'ERR_PROCESS_DAEMONIC',
       });
     }
+    const pool = new WeakRef(this);
     this.#scheduler = new Scheduler(
       {
         size: processes ?? cpuCount(),
@@ -150,11 +154,13 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
         method,
       },
       {
-        onWorker: (pid) => tell(() => this.emit('worker', pid)),
-        onWorkerEnd: (death, expected) => tell(() => this.emit('workerEnd', death, expected)),
-        onIdle: () => tell(() => this.emit('idle')),
+        owner: pool,
+        onWorker: (pid) => tell(() => pool.deref()?.emit('worker', pid)),
+        onWorkerEnd: (death, expected) => tell(() => pool.deref()?.emit('workerEnd', death, expected)),
+        onIdle: () => tell(() => pool.deref()?.emit('idle')),
       },
     );
+    dropped.register(this, this.#scheduler);
   }
 
   /**

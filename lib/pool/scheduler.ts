@@ -67,6 +67,8 @@ export interface ItemSource {
 
 /** Who hears of workers. */
 export interface PoolListener {
+  /** The pool. It is held while there are tasks, else the sockets of idle workers would keep it for ever. */
+  readonly owner: WeakRef<object>;
   onWorker(pid: number): void;
   onWorkerEnd(death: WorkerDeath, expected: boolean): void;
   onIdle(): void;
@@ -88,6 +90,8 @@ const FIRST_PAUSE = 50;
 const LONG = 5;
 const FOR_EVER = 0x7fffffff;
 
+/** Pools that have tasks, or are joined. */
+const busy = emptyInChild(new Map<Scheduler, object | undefined>());
 /** Pools of this process, for its children. */
 const schedulers = emptyInChild(new Set<WeakRef<Scheduler>>(), abandon);
 const forgotten = new FinalizationRegistry<WeakRef<Scheduler>>((reference) => schedulers.delete(reference));
@@ -651,6 +655,8 @@ export class Scheduler implements WorkerListener {
   /** While there is work the loop stays alive, by nothing else of the pool's. */
   #updateAlive(): void {
     const wanted = this.#pending > 0 || (this.#joiners.length > 0 && !this.#isGone);
+    if (wanted) busy.set(this, this.#listener.owner.deref());
+    else busy.delete(this);
     if (wanted) {
       this.#keepAlive ??= setTimeout(() => {}, FOR_EVER);
       this.#keepAlive.ref();

@@ -181,6 +181,36 @@ test('where there may be one process only, functions are done one after the othe
   expect(run.reports).toEqual([[1, 2, 3], 4, ['ERR_FORK_LIMIT', 'ERR_FORK_LIMIT'], 'ERR_FORK_LIMIT', 4]);
 });
 
+test('a pool that nobody refers to any more does the tasks it has, and its workers end (test_del_shutdown)', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--expose-gc');
+    const gc = (require('node:vm') as typeof import('node:vm')).runInNewContext('gc') as () => void;
+    const square = (x: number) => new Promise((resolve) => setTimeout(resolve, 20, x * x));
+    const told: string[] = [];
+    const use = async () => {
+      const begun = [1, 2, 3].map(() => {
+        const pool = new t.mp.Pool(2);
+        pool.on('idle', () => told.push('idle'));
+        return pool.mapAsync(square, [1, 2, 3, 4, 5], { chunkSize: 1 });
+      });
+      const squares: unknown[] = [];
+      for await (const each of new t.mp.Pool(2).imap(square, [1, 2, 3, 4, 5], { window: 2 })) {
+        gc();
+        squares.push(each);
+      }
+      return [squares, ...(await Promise.all(begun.map((result) => result.get())))];
+    };
+    t.report([...(await use()), told]);
+    const ended = () => {
+      gc();
+      return t.mp.activeChildren().length === 0;
+    };
+    await t.waitUntil(ended, 'no workers');
+  });
+  const squares = [1, 4, 9, 16, 25];
+  expect(run.reports).toEqual([[squares, squares, squares, squares, ['idle', 'idle', 'idle']]]);
+});
+
 test('functions made after the workers, and closures, work, with the state of the moment of the fork', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(2);
