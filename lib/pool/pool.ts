@@ -406,7 +406,8 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
    * @param fn - Called with one argument.
    * @param items - Any iterable, also an endless or an async one: items are taken as results are.
    * @param options - `chunkSize`: items sent together, default 1; `window`: chunks handed in ahead of the results taken.
-   * @returns An async iterator, which has begun. A call that failed makes one `next()` reject, and those after it go on.
+   * @returns An async iterator, which has begun. A call that failed makes one `next()` reject, and those after it go on. It has
+   * `nextSync()` and is an iterable for `for`, too, which block this process.
    * @example
    * ```js
    * for await (const line of pool.imap(parse, readLines())) console.log(line);
@@ -439,6 +440,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     const { window = Math.max(32, 16 * this.#scheduler.size) } = options;
     validateInteger(window, 'options.window', 1);
     const runner = {
+      drive: (isDone: () => boolean, until: number): void => this.#scheduler.drive(isDone, until),
       begin: (iterator: ItemSource) => this.#scheduler.follow(iterator),
       submit: (chunk: readonly unknown[], receiver: Receiver): void => {
         try {
