@@ -123,10 +123,13 @@ export class Scheduler implements WorkerListener {
   #mayForkAt = 0;
   /** Why there is no worker: the last fork failed. */
   #forkFailure: { readonly error: unknown } | undefined;
+  /** The worker whose answers are being taken. */
+  #answering: WorkerProcess | undefined;
   #fillAt: number;
   #pumping = false;
-  /** While a worker is forked, which reaps others: those whose end was seen. */
-  #endedMeanwhile: [worker: WorkerProcess, death: WorkerDeath][] | undefined;
+  #isForking = false;
+  /** Those whose end was seen while another was forked, which reaps them; see noteEnds(). */
+  readonly #ended: [worker: WorkerProcess, death: WorkerDeath][] = [];
 
   /** Weak, because an iterator may be dropped before its end. */
   readonly #sources = new Set<WeakRef<ItemSource>>();
@@ -236,7 +239,7 @@ export class Scheduler implements WorkerListener {
 
   /** Give queued tasks to workers that have nothing to do. */
   #pump(): void {
-    if (this.#pumping || this.#endedMeanwhile !== undefined) return; // a fork below ends in onEnd of another worker
+    if (this.#pumping || this.#isForking) return; // what a fork below, or the end of another worker, has called
     this.#pumping = true;
     try {
       for (let task = this.#front(); task !== undefined; task = this.#front()) {
@@ -244,6 +247,7 @@ export class Scheduler implements WorkerListener {
         const worker = this.#workerFor(task);
         if (worker === undefined) {
           if (!task.settled) this.#queue.unshift(task);
+          if (this.#noteEnds()) continue;
           break;
         }
         // With others to come for the workers that there are, as much as this one does in a moment, but its share.
@@ -254,6 +258,7 @@ export class Scheduler implements WorkerListener {
           Math.min(share, worker.depth, this.#options.maxTasksPerChild - worker.given) - 1,
         );
         this.#give(worker, [task, ...more], performance.now());
+        this.#noteEnds();
       }
     } finally {
       this.#pumping = false;
@@ -317,6 +322,8 @@ export class Scheduler implements WorkerListener {
     if (worker.leaving || worker.givenUp !== undefined) return;
     const room = Math.min(worker.depth - worker.sent.length, this.#options.maxTasksPerChild - worker.given);
     const tasks = this.#next(worker, room);
+    const index = this.#idle.indexOf(worker); // when it was done within a callback as well; see drive()
+    if (index >= 0) this.#idle.splice(index, 1);
     if (tasks.length > 0) this.#give(worker, tasks, now);
     if (worker.sent.length > 0) return;
     if (worker.given >= this.#options.maxTasksPerChild) this.#letGo(worker);
@@ -361,27 +368,32 @@ export class Scheduler implements WorkerListener {
   // ------------------------------------------------------------------------------------------- workers
 
   #fork(): WorkerProcess | undefined {
-    let worker: WorkerProcess | undefined;
-    let failure: { readonly error: unknown } | undefined;
     const claims = this.#claims.take();
-    const ended: [WorkerProcess, WorkerDeath][] = (this.#endedMeanwhile = []);
+    let worker: WorkerProcess;
+    this.#isForking = true;
     try {
       worker = new WorkerProcess(this, claims, this.#options, this.slabs);
-      this.#forked++;
-      this.#workers.add(worker);
-      this.#forkFailure = undefined;
     } catch (error) {
-      failure = { error };
       this.#claims.giveBack(claims);
       this.#pauseForking();
+      // With workers left the tasks can wait for them; without, nothing but this error would ever come of them.
+      if (this.#ended.length === this.#workers.size + this.#leaving.size) this.#forkFailure = { error };
+      return undefined;
+    } finally {
+      this.#isForking = false;
     }
-    this.#endedMeanwhile = undefined;
-    if (worker !== undefined) this.#listener.onWorker(worker.pid);
-    // What follows from their ends may be a fork. Before this one was counted, that would have been one worker too many.
-    for (const [other, death] of ended) this.onEnd(other, death);
-    // With workers left the tasks can wait for them; without, nothing but this error would ever come of them.
-    if (failure !== undefined && this.#isDeserted) this.#forkFailure = failure;
+    this.#forkFailure = undefined;
+    this.#forked++;
+    this.#workers.add(worker);
+    this.#listener.onWorker(worker.pid);
     return worker;
+  }
+
+  /** What follows from an end may be a fork: not before the new worker has its place, else there would be one too many. */
+  #noteEnds(): boolean {
+    const ended = this.#ended.splice(0);
+    for (const [worker, death] of ended) this.onEnd(worker, death);
+    return ended.length > 0;
   }
 
   #pauseForking(): void {
@@ -415,8 +427,9 @@ export class Scheduler implements WorkerListener {
   #startAll(): void {
     while (this.#forked < this.size && this.#broken === undefined) {
       const worker = this.#fork();
-      if (worker === undefined) return;
-      this.#idle.push(worker);
+      if (worker !== undefined) this.#idle.push(worker);
+      this.#noteEnds();
+      if (worker === undefined) break;
     }
     this.#pump();
   }
@@ -428,10 +441,12 @@ export class Scheduler implements WorkerListener {
       return;
     }
     const worker = this.#fork();
-    if (worker === undefined) return;
-    this.#idle.push(worker);
-    // One at a time, so that the loop goes on in between.
-    this.#fillAt = this.#workers.size < this.size ? now : Infinity;
+    if (worker !== undefined) {
+      this.#idle.push(worker);
+      // One at a time, so that the loop goes on in between.
+      this.#fillAt = this.#workers.size < this.size ? now : Infinity;
+    }
+    this.#noteEnds();
     this.#pump();
   }
 
@@ -451,13 +466,14 @@ export class Scheduler implements WorkerListener {
 
   onEnd(worker: WorkerProcess, death: WorkerDeath): void {
     if (this.#isAbandoned) return;
-    if (this.#endedMeanwhile !== undefined) {
-      this.#endedMeanwhile.push([worker, death]);
+    if (this.#isForking) {
+      this.#ended.push([worker, death]);
       return;
     }
-    while (worker.channel.receive()) this.#takeFrames(worker);
     const wasLeaving = worker.leaving;
     worker.leaving = true;
+    this.#countOut(worker); // before its last answers, among which callbacks may wait for tasks of other workers
+    while (worker.channel.receive()) this.#takeFrames(worker);
     const unbegun = worker.unbegun();
     const hadStarted = worker.claims.hasStarted;
     this.#remove(worker);
@@ -482,6 +498,10 @@ export class Scheduler implements WorkerListener {
     worker.deadline = Infinity;
     worker.close();
     this.#claims.giveBack(worker.claims);
+    this.#countOut(worker);
+  }
+
+  #countOut(worker: WorkerProcess): void {
     this.#workers.delete(worker);
     this.#leaving.delete(worker);
     const index = this.#idle.indexOf(worker);
@@ -502,13 +522,23 @@ export class Scheduler implements WorkerListener {
   // ------------------------------------------------------------------------------------------- answers
 
   #take(worker: WorkerProcess): void {
-    if (!worker.channel.receive()) return;
+    if (worker.channel.receive()) this.#takeAnswers(worker);
+  }
+
+  #takeAnswers(worker: WorkerProcess): void {
     const before = worker.answers;
+    const outer = this.#answering;
+    this.#answering = worker;
     this.#takeFrames(worker);
+    this.#answering = outer;
     const count = worker.answers - before;
-    if (count === 0) return;
+    if (count > 0) this.#goOn(worker, count);
+  }
+
+  /** It has answered: more for it to do. */
+  #goOn(worker: WorkerProcess, count: number): void {
     const now = performance.now();
-    worker.noteAnswers(count, now);
+    if (count > 0) worker.noteAnswers(count, now);
     this.#unstick(now);
     this.#falseStarts = 0;
     if (worker.givenUp !== undefined && worker.first !== worker.givenUp) worker.givenUp = undefined;
@@ -669,6 +699,12 @@ export class Scheduler implements WorkerListener {
 
   /** Do the pool's work, and nothing else in this process, until `isDone` or the deadline. */
   drive(isDone: () => boolean, until: number): void {
+    if (this.#answering !== undefined && !isDone()) {
+      // Called back from among the answers of a worker: it has more of them, perhaps, and nothing to do until they are taken.
+      const worker = this.#answering;
+      this.#takeFrames(worker);
+      this.#goOn(worker, 0);
+    }
     while (!isDone()) {
       const now = performance.now();
       if (now >= until) return;
@@ -677,10 +713,14 @@ export class Scheduler implements WorkerListener {
       const watched = [...this.#workers, ...this.#leaving];
       const fds: number[] = [];
       const events: number[] = [];
-      for (const { channel, sentinel } of watched) {
+      for (const worker of watched) {
+        if (worker.death !== undefined) break;
+        const { channel, sentinel } = worker;
         fds.push(channel.isOpen && !channel.ended ? channel.fd : -1, sentinel); // poll(2) passes over -1
         events.push(channel.events, READABLE);
       }
+      // To make a sentinel is to look whether the process has ended, from which everything may follow.
+      if (watched.some(({ death }) => death !== undefined)) continue;
       const next = Math.min(until, this.#nextDeadline());
       const wait = next === Infinity ? -1 : Math.max(0, next - performance.now());
       const ready = native.pollFds(fds, events, wait);

@@ -481,3 +481,38 @@ test('applySync uses no CPU while it waits, and does the rest of the work of the
   });
   expect(run.reports).toEqual([[300, true, true], 200]);
 });
+
+test('callbacks may wait for other tasks without the event loop, also of the last answer of a worker that has ended', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    for (const size of [1, 2]) {
+      const pool = new t.mp.Pool(size);
+      const square = (x: number) => x * x;
+      const seen: number[] = [];
+      const results: { getSync(): number; get(): Promise<number> }[] = Array.from({ length: 20 }, (_, i) =>
+        pool.applyAsync(square, [i], {
+          callback: (value) => seen.push(pool.applySync(square, [value]) + (results[(i + 7) % 20]?.getSync() ?? NaN)),
+        }),
+      );
+      await Promise.all(results.map((result) => result.get()));
+      const expected = Array.from({ length: 20 }, (_, i) => i ** 4 + ((i + 7) % 20) ** 2);
+      t.report(expected.every((value) => seen.includes(value)) && seen.length === 20);
+      await pool[Symbol.asyncDispose]();
+    }
+
+    const pool = new t.mp.Pool(1);
+    const endingAfter = (x: number) => {
+      if (x === 3) setImmediate(() => process.exit(1));
+      return x * x;
+    };
+    await pool.run(endingAfter, 1);
+    const [pid] = pool.stats().workers as [number];
+    const seen: number[] = [];
+    const callback = (value: number) => void seen.push(pool.applySync(endingAfter, [value]));
+    const result = pool.applyAsync(endingAfter, [3], { callback });
+    rf.waitid(rf.P_PID, pid, rf.WEXITED | rf.WNOWAIT);
+    t.mp.activeChildren(); // its end is seen before its answer
+    t.report([await result.get(), seen]);
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([true, true, [9, [81]]]);
+});
