@@ -706,6 +706,7 @@ export class Scheduler implements WorkerListener {
       this.#goOn(worker, 0);
     }
     while (!isDone()) {
+      this.#noteEnds(); // a listener that is told of a new worker may wait
       const now = performance.now();
       if (now >= until) return;
       this.#tick(now);
