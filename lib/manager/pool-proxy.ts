@@ -4,7 +4,7 @@
  */
 import { ProcessError } from '../errors';
 import { native } from '../native';
-import { Pool, type PoolOptions } from '../pool/pool';
+import { kInDaemonic, Pool, type PoolOptions } from '../pool/pool';
 import type { AsyncResult } from '../pool/result';
 import { BaseProxy, define, defineKind, kMade } from './proxy';
 import type { PoolTerms } from './referents/pool';
@@ -39,6 +39,12 @@ export interface PoolMethods extends Calls {
 export type PoolProxy = BaseProxy & PoolMethods;
 
 type Work<T> = (pool: Pool) => T;
+
+/** In Python its workers are children of the server, so that daemonic processes, such as workers of pools, may use it. */
+class OwnPool extends Pool {
+  static override readonly [kInDaemonic] = true;
+}
+Object.defineProperty(OwnPool, 'name', { value: 'Pool' });
 
 class PoolProxyClass extends BaseProxy {
   #own: { readonly pool: Pool; readonly pid: number } | undefined;
@@ -134,7 +140,7 @@ class PoolProxyClass extends BaseProxy {
         { code: 'ERR_MANAGER_NO_FUNCTION' },
       );
     }
-    const pool = new Pool(processes, { initializer, initargs, maxTasksPerChild, gracePeriod });
+    const pool = new OwnPool(processes, { initializer, initargs, maxTasksPerChild, gracePeriod });
     this.#own = { pool, pid: native.getpid() };
     return pool;
   }

@@ -2,6 +2,7 @@
 import type { ElementTypeOrCode, Element } from '../shared/element-type';
 import { BaseManager, type ManagerOptions } from './manager';
 import type { PoolOptions } from '../pool/pool';
+import { Context } from '../process/context';
 import { exposedPool, type PoolProxy } from './pool-proxy';
 import {
   exposed,
@@ -193,3 +194,14 @@ export function ManagerSync(options: ManagerOptions = {}): SyncManager {
 export async function connectManager(options: ManagerOptions): Promise<SyncManager> {
   return new SyncManager(options).connect();
 }
+
+declare module '../process/context' {
+  interface Context {
+    /** The same for every start method: the server is a fork, so that it knows all types. */
+    readonly Manager: typeof Manager;
+    readonly ManagerSync: typeof ManagerSync;
+  }
+}
+
+// A layer above `process` gives its names to the contexts.
+for (const value of [Manager, ManagerSync]) Object.defineProperty(Context.prototype, value.name, { value });

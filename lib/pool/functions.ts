@@ -3,7 +3,6 @@
  * given to a function before the fork means the same in the child. A worker knows the functions whose numbers are not
  * above the last one given when it was forked.
  */
-import { runsInChild } from '../posix/precompile';
 import type { AnyFunction } from './task';
 
 const ids = new WeakMap<AnyFunction, number>();
@@ -28,28 +27,15 @@ export function lastId(): number {
   return last;
 }
 
-let held: Map<number, AnyFunction> | undefined;
-
 /**
- * Call `fork` with every function held on to. In the child nothing else may refer to them: what the parent was in the midst
- * of is dropped there, and the first collection of garbage would take the functions with it, before the worker has looked.
+ * All functions that have a number, for a worker that is about to be forked. They have to be held on to until it has looked:
+ * what the parent was in the midst of is dropped in the child, and the first collection of garbage would take them with it.
  */
-export function holdingAll<T>(fork: () => T): T {
-  held = new Map();
+export function allFunctions(): Map<number, AnyFunction> {
+  const functions = new Map<number, AnyFunction>();
   for (const [id, reference] of byId) {
     const fn = reference.deref();
-    if (fn !== undefined) held.set(id, fn);
+    if (fn !== undefined) functions.set(id, fn);
   }
-  try {
-    return fork();
-  } finally {
-    held = undefined; // in the parent only: the child does not come here
-  }
+  return functions;
 }
-
-/** In a worker: the functions it knows, all that had a number when it was forked. A worker that is no fork knows none. */
-export function inherited(): Map<number, AnyFunction> {
-  return held ?? new Map<number, AnyFunction>();
-}
-
-runsInChild(inherited);

@@ -92,6 +92,12 @@ interface Terms {
   readonly more?: boolean;
 }
 
+/** A pool that is collected as garbage has no tasks, and gets no more: its workers end, as in Python. */
+const dropped = new FinalizationRegistry<Scheduler>((scheduler) => scheduler.close());
+
+/** Whether a daemonic process may have a pool of this class. */
+export const kInDaemonic = Symbol('realfork.pool.inDaemonic');
+
 /**
  * Worker processes that run functions of this one: forks of it, with all its data.
  *
@@ -105,6 +111,9 @@ interface Terms {
  * @see multiprocessing.Pool, docs/pool.md
  */
 export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
+  /** @internal */
+  static readonly [kInDaemonic]: boolean = false;
+
   readonly #method: StartMethod;
   readonly #scheduler: Scheduler;
 
@@ -130,11 +139,12 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     this.#method = method;
     if (initializer != null) this.#checkFunction(initializer, 'The initializer of the pool');
     checkMainThread();
-    if (currentProcess().daemon) {
+    if (currentProcess().daemon && !new.target[kInDaemonic]) {
       throw new ProcessError('A daemonic process, such as a worker of a pool, can have no pool of its own', {
         code: 'ERR_PROCESS_DAEMONIC',
       });
     }
+    const pool = new WeakRef(this);
     this.#scheduler = new Scheduler(
       {
         size: processes ?? cpuCount(),
@@ -145,11 +155,13 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
         method,
       },
       {
-        onWorker: (pid) => tell(() => this.emit('worker', pid)),
-        onWorkerEnd: (death, expected) => tell(() => this.emit('workerEnd', death, expected)),
-        onIdle: () => tell(() => this.emit('idle')),
+        owner: pool,
+        onWorker: (pid) => tell(() => pool.deref()?.emit('worker', pid)),
+        onWorkerEnd: (death, expected) => tell(() => pool.deref()?.emit('workerEnd', death, expected)),
+        onIdle: () => tell(() => pool.deref()?.emit('idle')),
       },
     );
+    dropped.register(this, this.#scheduler);
   }
 
   /**
@@ -395,7 +407,8 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
    * @param fn - Called with one argument.
    * @param items - Any iterable, also an endless or an async one: items are taken as results are.
    * @param options - `chunkSize`: items sent together, default 1; `window`: chunks handed in ahead of the results taken.
-   * @returns An async iterator, which has begun. A call that failed makes one `next()` reject, and those after it go on.
+   * @returns An async iterator, which has begun. A call that failed makes one `next()` reject, and those after it go on. It has
+   * `nextSync()` and is an iterable for `for`, too, which block this process.
    * @example
    * ```js
    * for await (const line of pool.imap(parse, readLines())) console.log(line);
@@ -428,6 +441,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     const { window = Math.max(32, 16 * this.#scheduler.size) } = options;
     validateInteger(window, 'options.window', 1);
     const runner = {
+      drive: (isDone: () => boolean, until: number): void => this.#scheduler.drive(isDone, until),
       begin: (iterator: ItemSource) => this.#scheduler.follow(iterator),
       submit: (chunk: readonly unknown[], receiver: Receiver): void => {
         try {

@@ -5,6 +5,7 @@ import { setParentDeathSignal } from '../posix/prctl';
 import { loadFunction, type Importable } from '../process/importable';
 import { parentProcess } from '../process/process';
 import { Claims, type ClaimsPlace } from './claims';
+import type { AnyFunction } from './task';
 import { runWorker } from './worker';
 
 /** The target of such a worker's process, named by module and export as any. */
@@ -20,6 +21,7 @@ export async function remoteWorker(
   const setup = {
     fd: socket.detach(),
     claims: Claims.at(claims),
+    functions: new Map<number, AnyFunction>(),
     initializer: initializer === undefined ? undefined : await loadFunction(initializer),
   };
   return runWorker(setup, initargs);

@@ -1,14 +1,15 @@
 /** `imap` and `imapUnordered`: results as they come, and items taken from their source no faster than results are used. */
-import { TimeoutError } from '../errors';
+import { ProcessError, TimeoutError } from '../errors';
 import { staysHere } from '../ipc/unclonable';
 import { validateTimeout } from '../process/timeout';
 import { Deque } from './deque';
 import { Mode } from './frames';
+import type { Driver } from './result';
 import type { ItemSource } from './scheduler';
 import type { Outcome, Receiver } from './task';
 
 /** What the iterator needs of its pool. */
-export interface ChunkRunner {
+export interface ChunkRunner extends Driver {
   /** Hand in a chunk; false when the pool does not take it, and has told the receiver so. */
   submit(items: readonly unknown[], receiver: Receiver): void;
   /** Note that items are to come from this iterator. Gives what is to be called when they have all been handed in. */
@@ -21,15 +22,30 @@ interface Slot {
   at: number;
 }
 
+/** Who waits for a result; undefined stands for the end. */
+interface Waiter {
+  take(outcome: Outcome | undefined): void;
+}
+
+function late(): TimeoutError {
+  return new TimeoutError('The next result has not come in time');
+}
+
+function wouldBlock(): ProcessError {
+  return new ProcessError('The items come from an async iterable, which needs the event loop; use next()', {
+    code: 'ERR_POOL_WOULD_BLOCK',
+  });
+}
+
 /** Iterators as the language has them: what `next` gives is unknown, in @types `any` when it is the last. */
 type Source = Iterator<unknown, unknown> | AsyncIterator<unknown, unknown>;
 
 /**
- * Results of `imap` and `imapUnordered`, for `for await`, or one by one.
+ * Results of `imap` and `imapUnordered`, for `for await`, or one by one; or for `for`, which blocks the process.
  *
  * @see multiprocessing.pool.IMapIterator
  */
-export class ResultIterator<T> implements AsyncIterableIterator<T>, ItemSource {
+export class ResultIterator<T> implements AsyncIterableIterator<T>, Iterable<T>, ItemSource {
   readonly #runner: ChunkRunner;
   readonly #chunkSize: number;
   readonly #ordered: boolean;
@@ -46,7 +62,7 @@ export class ResultIterator<T> implements AsyncIterableIterator<T>, ItemSource {
   readonly #release: () => void;
   /** Ordered: in the order of the items. Unordered: as they arrived. */
   readonly #slots = new Deque<Slot>();
-  readonly #waiting = new Deque<{ take(outcome: Outcome | undefined): void }>();
+  readonly #waiting = new Deque<Waiter>();
   /** Unordered: the error by which the source ended, told when everything before it has been. */
   #sourceError: Slot | undefined;
 
@@ -85,16 +101,50 @@ export class ResultIterator<T> implements AsyncIterableIterator<T>, ItemSource {
       this.#serve();
       if (limit === Infinity || ![...this.#waiting].includes(waiter)) return;
       timer.handle = setTimeout(() => {
-        const others = [...this.#waiting].filter((other) => other !== waiter);
-        while (this.#waiting.length > 0) this.#waiting.shift();
-        for (const other of others) this.#waiting.push(other);
-        reject(new TimeoutError('The next result has not come in time'));
+        this.#forget(waiter);
+        reject(late());
       }, limit);
     });
   }
 
+  /**
+   * The same as {@link ResultIterator.next}, blocking this process.
+   *
+   * @throws `ERR_POOL_WOULD_BLOCK` the items come from an async iterable, and the next is not there yet.
+   */
+  nextSync(timeout?: number): IteratorResult<T, undefined> {
+    const until = performance.now() + validateTimeout(timeout);
+    let given: { readonly outcome: Outcome | undefined } | undefined;
+    const waiter = { take: (outcome: Outcome | undefined): void => void (given = { outcome }) };
+    this.#waiting.push(waiter);
+    this.#serve();
+    const mustTurn = (): boolean => this.#isAsync && this.#underWay === 0;
+    this.#runner.drive(() => given !== undefined || mustTurn(), until);
+    const settled = given as { readonly outcome: Outcome | undefined } | undefined;
+    if (settled === undefined) {
+      this.#forget(waiter);
+      throw mustTurn() ? wouldBlock() : late();
+    }
+    const { outcome } = settled;
+    if (outcome === undefined) return { done: true, value: undefined };
+    if (outcome.ok) return { done: false, value: outcome.value as T };
+    throw outcome.error;
+  }
+
+  #forget(waiter: Waiter): void {
+    const others = [...this.#waiting].filter((other) => other !== waiter);
+    while (this.#waiting.length > 0) this.#waiting.shift();
+    for (const other of others) this.#waiting.push(other);
+  }
+
   /** Stop taking items; results that have not been asked for are dropped. `break` in a `for await` calls it. */
   async return(): Promise<IteratorResult<T, undefined>> {
+    const source = this.#drop();
+    await source?.return?.();
+    return { done: true, value: undefined };
+  }
+
+  #drop(): Source | undefined {
     const source = this.#source;
     this.#source = undefined;
     this.#sourceError = undefined;
@@ -102,12 +152,21 @@ export class ResultIterator<T> implements AsyncIterableIterator<T>, ItemSource {
     this.#outstanding = 0;
     this.#release();
     this.#serve();
-    await source?.return?.();
-    return { done: true, value: undefined };
+    return source;
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  [Symbol.iterator](): Iterator<T, undefined> {
+    return {
+      next: () => this.nextSync(),
+      return: () => {
+        void this.#drop()?.return?.();
+        return { done: true, value: undefined };
+      },
+    };
   }
 
   /** @internal */

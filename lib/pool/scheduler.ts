@@ -67,6 +67,8 @@ export interface ItemSource {
 
 /** Who hears of workers. */
 export interface PoolListener {
+  /** The pool. It is held while there are tasks, else the sockets of idle workers would keep it for ever. */
+  readonly owner: WeakRef<object>;
   onWorker(pid: number): void;
   onWorkerEnd(death: WorkerDeath, expected: boolean): void;
   onIdle(): void;
@@ -88,6 +90,8 @@ const FIRST_PAUSE = 50;
 const LONG = 5;
 const FOR_EVER = 0x7fffffff;
 
+/** Pools that have tasks, or are joined. */
+const busy = emptyInChild(new Map<Scheduler, object | undefined>());
 /** Pools of this process, for its children. */
 const schedulers = emptyInChild(new Set<WeakRef<Scheduler>>(), abandon);
 const forgotten = new FinalizationRegistry<WeakRef<Scheduler>>((reference) => schedulers.delete(reference));
@@ -117,8 +121,15 @@ export class Scheduler implements WorkerListener {
 
   #falseStarts = 0;
   #mayForkAt = 0;
+  /** Why there is no worker: the last fork failed. */
+  #forkFailure: { readonly error: unknown } | undefined;
+  /** The worker whose answers are being taken. */
+  #answering: WorkerProcess | undefined;
   #fillAt: number;
   #pumping = false;
+  #isForking = false;
+  /** Those whose end was seen while another was forked, which reaps them; see noteEnds(). */
+  readonly #ended: [worker: WorkerProcess, death: WorkerDeath][] = [];
 
   /** Weak, because an iterator may be dropped before its end. */
   readonly #sources = new Set<WeakRef<ItemSource>>();
@@ -228,7 +239,7 @@ export class Scheduler implements WorkerListener {
 
   /** Give queued tasks to workers that have nothing to do. */
   #pump(): void {
-    if (this.#pumping) return; // a fork below ends in onEnd of another worker
+    if (this.#pumping || this.#isForking) return; // what a fork below, or the end of another worker, has called
     this.#pumping = true;
     try {
       for (let task = this.#front(); task !== undefined; task = this.#front()) {
@@ -236,6 +247,7 @@ export class Scheduler implements WorkerListener {
         const worker = this.#workerFor(task);
         if (worker === undefined) {
           if (!task.settled) this.#queue.unshift(task);
+          if (this.#noteEnds()) continue;
           break;
         }
         // With others to come for the workers that there are, as much as this one does in a moment, but its share.
@@ -246,6 +258,7 @@ export class Scheduler implements WorkerListener {
           Math.min(share, worker.depth, this.#options.maxTasksPerChild - worker.given) - 1,
         );
         this.#give(worker, [task, ...more], performance.now());
+        this.#noteEnds();
       }
     } finally {
       this.#pumping = false;
@@ -279,8 +292,10 @@ export class Scheduler implements WorkerListener {
     if (this.#workers.size >= this.size && idle.length === 0) return undefined;
     if (performance.now() < this.#mayForkAt) return undefined;
     const worker = this.#fork();
-    // After the fork, so that a processor is free for the new one, and nobody is gone when there cannot be another.
-    if (this.#workers.size > this.size) this.#letGoOfIdle();
+    // After the fork, so that a processor is free for the new one, and nobody is gone when there cannot be another. One that
+    // there is no room for, by a limit on processes, gets that of a worker which does not know the function.
+    const isRefused = worker === undefined && this.#leaving.size === 0;
+    if (isRefused || this.#workers.size > this.size) this.#letGoOfIdle();
     return worker;
   }
 
@@ -307,6 +322,8 @@ export class Scheduler implements WorkerListener {
     if (worker.leaving || worker.givenUp !== undefined) return;
     const room = Math.min(worker.depth - worker.sent.length, this.#options.maxTasksPerChild - worker.given);
     const tasks = this.#next(worker, room);
+    const index = this.#idle.indexOf(worker); // when it was done within a callback as well; see drive()
+    if (index >= 0) this.#idle.splice(index, 1);
     if (tasks.length > 0) this.#give(worker, tasks, now);
     if (worker.sent.length > 0) return;
     if (worker.given >= this.#options.maxTasksPerChild) this.#letGo(worker);
@@ -315,6 +332,7 @@ export class Scheduler implements WorkerListener {
 
   /** What follows from the queue's being empty, or not. */
   #afterwards(): void {
+    if (this.#forkFailure !== undefined && this.#isDeserted) this.#failQueued(this.#forkFailure.error);
     if (this.#queue.length === 0) {
       if (this.#idle.length > 0) this.#spread();
       if (this.#state === State.Close && this.#pending === 0 && this.#finishing.size === 0) this.#letAllGo();
@@ -350,21 +368,32 @@ export class Scheduler implements WorkerListener {
   // ------------------------------------------------------------------------------------------- workers
 
   #fork(): WorkerProcess | undefined {
-    let worker: WorkerProcess;
     const claims = this.#claims.take();
+    let worker: WorkerProcess;
+    this.#isForking = true;
     try {
       worker = new WorkerProcess(this, claims, this.#options, this.slabs);
     } catch (error) {
       this.#claims.giveBack(claims);
       this.#pauseForking();
       // With workers left the tasks can wait for them; without, nothing but this error would ever come of them.
-      if (this.#workers.size === 0 && this.#leaving.size === 0) this.#failQueued(error);
+      if (this.#ended.length === this.#workers.size + this.#leaving.size) this.#forkFailure = { error };
       return undefined;
+    } finally {
+      this.#isForking = false;
     }
+    this.#forkFailure = undefined;
     this.#forked++;
     this.#workers.add(worker);
     this.#listener.onWorker(worker.pid);
     return worker;
+  }
+
+  /** What follows from an end may be a fork: not before the new worker has its place, else there would be one too many. */
+  #noteEnds(): boolean {
+    const ended = this.#ended.splice(0);
+    for (const [worker, death] of ended) this.onEnd(worker, death);
+    return ended.length > 0;
   }
 
   #pauseForking(): void {
@@ -398,8 +427,9 @@ export class Scheduler implements WorkerListener {
   #startAll(): void {
     while (this.#forked < this.size && this.#broken === undefined) {
       const worker = this.#fork();
-      if (worker === undefined) return;
-      this.#idle.push(worker);
+      if (worker !== undefined) this.#idle.push(worker);
+      this.#noteEnds();
+      if (worker === undefined) break;
     }
     this.#pump();
   }
@@ -411,10 +441,12 @@ export class Scheduler implements WorkerListener {
       return;
     }
     const worker = this.#fork();
-    if (worker === undefined) return;
-    this.#idle.push(worker);
-    // One at a time, so that the loop goes on in between.
-    this.#fillAt = this.#workers.size < this.size ? now : Infinity;
+    if (worker !== undefined) {
+      this.#idle.push(worker);
+      // One at a time, so that the loop goes on in between.
+      this.#fillAt = this.#workers.size < this.size ? now : Infinity;
+    }
+    this.#noteEnds();
     this.#pump();
   }
 
@@ -434,9 +466,14 @@ export class Scheduler implements WorkerListener {
 
   onEnd(worker: WorkerProcess, death: WorkerDeath): void {
     if (this.#isAbandoned) return;
-    while (worker.channel.receive()) this.#takeFrames(worker);
+    if (this.#isForking) {
+      this.#ended.push([worker, death]);
+      return;
+    }
     const wasLeaving = worker.leaving;
     worker.leaving = true;
+    this.#countOut(worker); // before its last answers, among which callbacks may wait for tasks of other workers
+    while (worker.channel.receive()) this.#takeFrames(worker);
     const unbegun = worker.unbegun();
     const hadStarted = worker.claims.hasStarted;
     this.#remove(worker);
@@ -461,6 +498,10 @@ export class Scheduler implements WorkerListener {
     worker.deadline = Infinity;
     worker.close();
     this.#claims.giveBack(worker.claims);
+    this.#countOut(worker);
+  }
+
+  #countOut(worker: WorkerProcess): void {
     this.#workers.delete(worker);
     this.#leaving.delete(worker);
     const index = this.#idle.indexOf(worker);
@@ -481,13 +522,23 @@ export class Scheduler implements WorkerListener {
   // ------------------------------------------------------------------------------------------- answers
 
   #take(worker: WorkerProcess): void {
-    if (!worker.channel.receive()) return;
+    if (worker.channel.receive()) this.#takeAnswers(worker);
+  }
+
+  #takeAnswers(worker: WorkerProcess): void {
     const before = worker.answers;
+    const outer = this.#answering;
+    this.#answering = worker;
     this.#takeFrames(worker);
+    this.#answering = outer;
     const count = worker.answers - before;
-    if (count === 0) return;
+    if (count > 0) this.#goOn(worker, count);
+  }
+
+  /** It has answered: more for it to do. */
+  #goOn(worker: WorkerProcess, count: number): void {
     const now = performance.now();
-    worker.noteAnswers(count, now);
+    if (count > 0) worker.noteAnswers(count, now);
     this.#unstick(now);
     this.#falseStarts = 0;
     if (worker.givenUp !== undefined && worker.first !== worker.givenUp) worker.givenUp = undefined;
@@ -600,8 +651,8 @@ export class Scheduler implements WorkerListener {
         worker.signal('SIGKILL');
       }
     }
-    if (this.#fillAt <= now) this.#fill(now);
     if (this.#mayForkAt <= now && this.#queue.length > 0) this.#pump();
+    if (this.#fillAt <= now) this.#fill(now); // after those that are wanted: a fork that fails puts off both
     this.#armTimer();
   }
 
@@ -634,6 +685,8 @@ export class Scheduler implements WorkerListener {
   /** While there is work the loop stays alive, by nothing else of the pool's. */
   #updateAlive(): void {
     const wanted = this.#pending > 0 || (this.#joiners.length > 0 && !this.#isGone);
+    if (wanted) busy.set(this, this.#listener.owner.deref());
+    else busy.delete(this);
     if (wanted) {
       this.#keepAlive ??= setTimeout(() => {}, FOR_EVER);
       this.#keepAlive.ref();
@@ -646,7 +699,14 @@ export class Scheduler implements WorkerListener {
 
   /** Do the pool's work, and nothing else in this process, until `isDone` or the deadline. */
   drive(isDone: () => boolean, until: number): void {
+    if (this.#answering !== undefined && !isDone()) {
+      // Called back from among the answers of a worker: it has more of them, perhaps, and nothing to do until they are taken.
+      const worker = this.#answering;
+      this.#takeFrames(worker);
+      this.#goOn(worker, 0);
+    }
     while (!isDone()) {
+      this.#noteEnds(); // a listener that is told of a new worker may wait
       const now = performance.now();
       if (now >= until) return;
       this.#tick(now);
@@ -654,10 +714,14 @@ export class Scheduler implements WorkerListener {
       const watched = [...this.#workers, ...this.#leaving];
       const fds: number[] = [];
       const events: number[] = [];
-      for (const { channel, sentinel } of watched) {
+      for (const worker of watched) {
+        if (worker.death !== undefined) break;
+        const { channel, sentinel } = worker;
         fds.push(channel.isOpen && !channel.ended ? channel.fd : -1, sentinel); // poll(2) passes over -1
         events.push(channel.events, READABLE);
       }
+      // To make a sentinel is to look whether the process has ended, from which everything may follow.
+      if (watched.some(({ death }) => death !== undefined)) continue;
       const next = Math.min(until, this.#nextDeadline());
       const wait = next === Infinity ? -1 : Math.max(0, next - performance.now());
       const ready = native.pollFds(fds, events, wait);
@@ -705,8 +769,12 @@ export class Scheduler implements WorkerListener {
     this.#updateAlive();
   }
 
+  get #isDeserted(): boolean {
+    return this.#workers.size === 0 && this.#leaving.size === 0;
+  }
+
   get #isGone(): boolean {
-    return this.#workers.size === 0 && this.#leaving.size === 0 && this.#pending === 0 && this.#finishing.size === 0;
+    return this.#isDeserted && this.#pending === 0 && this.#finishing.size === 0;
   }
 
   /** @throws `ERR_POOL_RUNNING` */

@@ -13,7 +13,7 @@ import { ahead, COUNT, type Claims } from './claims';
 import { Channel } from './channel';
 import { Deque } from './deque';
 import { bareFrame, Kind, putNumber, slabFrame, valueFrame } from './frames';
-import { holdingAll, idOf, lastId } from './functions';
+import { allFunctions, idOf, lastId } from './functions';
 import type { AnyFunction, Task } from './task';
 import { remoteWorker } from './remote-worker';
 import { Grants, type Slabs } from './slabs';
@@ -63,7 +63,8 @@ export interface WorkerListener {
 }
 
 function forked(ours: number, theirs: number, claims: Claims, { initializer, initargs }: WorkerOptions): PoolWorker {
-  const inherited = { ours, parent: native.getpid(), setup: { fd: theirs, claims, initializer } };
+  const setup = { fd: theirs, claims, functions: allFunctions(), initializer };
+  const inherited = { ours, parent: native.getpid(), setup };
   return new ForkPoolWorker({ daemon: true, args: initargs, target: beginWork.bind(undefined, inherited) });
 }
 
@@ -147,8 +148,7 @@ export class WorkerProcess {
     this.knows = isFork ? lastId() : Infinity;
     const process = isFork ? forked(ours, theirs, claims, options) : remote(theirs, claims, options);
     try {
-      if (isFork) holdingAll(() => process.start());
-      else process.start();
+      process.start();
     } catch (error) {
       closeSync(ours);
       throw error;

@@ -12,7 +12,6 @@ import { loadFunction, type Importable } from '../process/importable';
 import { isThenable } from '../values';
 import type { Claims } from './claims';
 import { FrameReader, HEADER, Kind, Mode, padded, slabFrame, writeHeader } from './frames';
-import { inherited } from './functions';
 import { encodingError, packError, type PackedError } from './remote-error';
 import { KnownSlabs, SLAB_FROM } from './slabs';
 import { EAGAIN, READABLE, sendAll } from './socket';
@@ -22,6 +21,8 @@ import type { AnyFunction } from './task';
 export interface WorkerSetup {
   readonly fd: number;
   readonly claims: Claims;
+  /** By their numbers. A worker that is no fork is told of them. */
+  readonly functions: Map<number, AnyFunction>;
   readonly initializer: AnyFunction | undefined;
 }
 
@@ -78,7 +79,7 @@ class Worker {
   current: Current | undefined;
   readonly #fd: number;
   readonly #claims: Claims;
-  readonly #functions = inherited();
+  readonly #functions: Map<number, AnyFunction>;
   /** Modules that are being loaded by `import`, by the functions' numbers. */
   readonly #loading = new Map<number, Promise<unknown>>();
   /** Why a function could not be loaded. */
@@ -89,9 +90,10 @@ class Worker {
   #watch = 0;
   #end: (() => void) | undefined;
 
-  constructor({ fd, claims }: Pick<WorkerSetup, 'fd' | 'claims'>) {
+  constructor({ fd, claims, functions }: Omit<WorkerSetup, 'initializer'>) {
     this.#fd = fd;
     this.#claims = claims;
+    this.#functions = functions;
   }
 
   /** The promise settles when the pool has closed its end. */
@@ -294,7 +296,7 @@ class Worker {
 
   static {
     // What every worker runs before its first task and after it. Private methods can be named through an instance only.
-    const some = new Worker({ fd: -1, claims: undefined as unknown as Claims });
+    const some = new Worker({ fd: -1, claims: undefined as unknown as Claims, functions: new Map() });
     runsInChild(runWorker, Worker, keepResolve, settling, some.serve, some.answer, some.close);
     runsInChild(some.#onReadable, some.#run, some.#begin, some.#call, some.#arguments, some.#bytes);
     runsInChild(some.#finish, some.#done, some.#send, some.#sendAll, some.#leave);

@@ -40,7 +40,7 @@ export const kEnded = Symbol('realfork.ended');
 /** Whether the event loop of the creator stays alive until the end of the process. */
 export const kKeepsLoopAlive = Symbol('realfork.keepsLoopAlive');
 
-/** Whether something else than the end of the script ends a daemonic process: its pool. */
+/** Whether something else than the end of the script ends a daemonic process: its pool. It leaves no orphans behind. */
 export const kEndsWithOwner = Symbol('realfork.endsWithOwner');
 
 // Methods of the package's own: names would be taken from subclasses, whose fields and methods may be called anything.
@@ -160,7 +160,7 @@ export class Process implements AsyncDisposable {
     if (this.#started) throw misuse('ERR_PROCESS_STARTED', 'A process can be started only once');
     this.#checkCreator('start a process object created by another process');
     const current = currentProcess();
-    if (current.#daemon) {
+    if (current.#daemon && !this[kEndsWithOwner]) {
       throw misuse('ERR_PROCESS_DAEMONIC', `${current.#name} is daemonic, and daemonic processes have no children`);
     }
     for (const child of registry.children) child.#popen?.poll(); // as Python: no zombie outlives the next start

@@ -100,12 +100,12 @@ test('poll, wait and join take { timeout } as well, and wait() a process', async
   ]);
 });
 
-test('a context has the classes that do not depend on the start method', async () => {
+test('a context has the classes and calls that do not depend on the start method', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const { mp } = t;
     const names = [
       ...['Pipe', 'Queue', 'SimpleQueue', 'JoinableQueue', 'Lock', 'RLock', 'Semaphore', 'BoundedSemaphore'],
-      ...['Condition', 'Event', 'Barrier', 'SharedValue', 'SharedArray'],
+      ...['Condition', 'Event', 'Barrier', 'SharedValue', 'SharedArray', 'Manager', 'ManagerSync'],
       ...['ProcessError', 'TimeoutError', 'AuthenticationError', 'BufferTooShort'],
     ] as const;
     for (const context of [mp.getContext(), mp.getContext('fork')]) {

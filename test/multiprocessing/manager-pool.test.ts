@@ -1,4 +1,6 @@
 /** A pool of a manager: used by any process that has its proxy, each with workers of its own. */
+import type { PoolProxy, QueueProxy } from 'realfork/multiprocessing';
+import { methodProgram } from '../helpers/method-program';
 import { cleanProgram } from '../helpers/program';
 
 test('G04 Pool: every call, from the parent and from a child, functions made after it included (test_pool)', async () => {
@@ -98,4 +100,30 @@ test('a pool of a manager: join waits for the tasks of other processes, not for 
     await tasks.terminate();
   });
   expect(run.reports).toEqual([false, [true, [-9, 0]], 'set', 'ERR_POOL_NOT_RUNNING', [1, 2, 3, 4]]);
+});
+
+test.each(['fork', 'spawn'] as const)('G04 Pool: daemonic processes use it, too (test_pool): %s', async (method) => {
+  const run = await methodProgram(
+    method,
+    () => ({
+      use: (pool: PoolProxy) => pool.map(Math.sqrt, [4, 9]),
+      put: async (pool: PoolProxy, results: QueueProxy) => results.put(await pool.map(Math.abs, [-1, 2])),
+    }),
+    async (_rf, t, { use, put }) => {
+      const manager = await t.mp.Manager();
+      const [shared, results] = [await manager.Pool(2), await manager.Queue()];
+      const child = new t.mp.Process({ target: put, args: [shared, results], daemon: true });
+      child.start();
+      await child.join();
+      t.report([child.exitCode, await results.get({ timeout: 0 })]);
+      const pool = new t.mp.Pool(1);
+      t.report(await pool.run(use, shared));
+      await pool[Symbol.asyncDispose]();
+      await manager.shutdown();
+    },
+  );
+  expect(run.reports).toEqual([
+    [0, [1, 2]],
+    [2, 3],
+  ]);
 });

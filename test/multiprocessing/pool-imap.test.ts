@@ -118,6 +118,70 @@ test('an error of the source comes after the results before it; one of a call ma
   ]);
 });
 
+test('O04 imap and imapUnordered without the event loop: for, nextSync with a timeout, errors, break, an async source', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(2);
+    const square = (x: number) => x * x;
+    const sorted = (results: Iterable<number>) => [...results].sort((a, b) => a - b);
+    const numbers = [...Array(1000).keys()];
+    t.report([
+      [...pool.imap(square, [3, 1, 2])],
+      sorted(pool.imapUnordered(square, [3, 1, 2], { window: 1 })),
+      [...pool.imap(square, [])],
+      [...pool.imap(square, numbers, { chunkSize: 100 })].every((result, i) => result === i * i),
+    ]);
+
+    const code = (call: () => unknown) => {
+      const { name, code = name } = t.caught(call);
+      return code;
+    };
+    let ended = false;
+    const wait = (_: number) => new Promise<string>((resolve) => setTimeout(resolve, 200, 'late'));
+    const late = pool.imap(wait, [1]);
+    t.report([code(() => late.nextSync(1)), late.nextSync(), late.nextSync()]);
+
+    const source = function* (count: number, end: () => void) {
+      try {
+        for (let i = 0; i < count; i++) yield i;
+        throw new RangeError('of the source');
+      } finally {
+        end();
+      }
+    };
+    const seen: number[] = [];
+    const failing = pool.imap(
+      square,
+      source(3, () => {}),
+    );
+    const all = () => {
+      for (const result of failing) seen.push(result);
+    };
+    t.report([code(all), seen, failing.nextSync()]);
+    for (const result of pool.imap(
+      square,
+      source(1e9, () => (ended = true)),
+    ))
+      if (result > 4) break;
+    t.report(ended);
+
+    const lines = async function* () {
+      yield 1;
+    };
+    const slow = pool.imap(square, lines());
+    t.report([code(() => slow.nextSync()), await slow.next(), await slow.next(), slow.nextSync()]);
+    pool.close();
+    pool.joinSync();
+  });
+  const over = { done: true };
+  expect(run.reports).toEqual([
+    [[9, 1, 4], [1, 4, 9], [], true],
+    ['ERR_TIMEOUT', { done: false, value: 'late' }, over],
+    ['RangeError', [0, 1, 4], over],
+    true,
+    ['ERR_POOL_WOULD_BLOCK', { done: false, value: 1 }, over, over],
+  ]);
+});
+
 test('items are taken no faster than results are; break stops the source; async sources work', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(2);

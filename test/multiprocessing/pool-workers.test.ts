@@ -125,6 +125,92 @@ test('a worker knows its functions also when it collects garbage before it looks
   expect(run.code).toBe(0);
 });
 
+test('a worker whose end is seen while another is forked is replaced, by no more than there may be; all know their functions', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const work = (what: number) => (what < 0 ? process.exit(1) : what * what);
+    const dying = new t.mp.Pool(1);
+    await dying.run(work, 1);
+    const [pid] = dying.stats().workers as [number];
+    const lost = dying.run(work, -1).catch((error: Error) => error.name);
+    const next = dying.run(work, 2);
+    rf.waitid(rf.P_PID, pid, rf.WEXITED | rf.WNOWAIT); // it has ended, and the pool does not know yet
+    const other = new t.mp.Pool(1);
+    t.report(await Promise.all([other.run(work, 3), lost, next]));
+
+    const pool = new t.mp.Pool(2, { maxTasksPerChild: 1 });
+    let most = 0;
+    pool.on('worker', () => (most = Math.max(most, pool.stats().workers.length)));
+    const results = Array.from({ length: 20 }, (_, i) => pool.applyAsync(work, [i]));
+    const given: number[] = [];
+    for (const result of results) {
+      given.push(await result.get());
+      t.burn(25); // longer than the pool waits before it forks a worker ahead of need
+    }
+    t.report([most, given.every((square, i) => square === i * i)]);
+    for (const each of [dying, other, pool]) await each[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([
+    [9, 'WorkerDiedError', 4],
+    [2, true],
+  ]);
+});
+
+test('where there may be one process only, functions are done one after the other; where none, tasks fail with the reason', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const guard = rf.guardForks({ maxProcesses: 1 });
+    const pool = new t.mp.Pool(2);
+    const made = [1, 2, 3].map((x) => () => x);
+    t.report(await Promise.all(made.map((fn) => pool.run(fn))));
+    t.report(pool.applySync(() => 4));
+    await pool[Symbol.asyncDispose]();
+
+    const only = new t.mp.Process({ target: () => t.mp.parentProcess()?.join() });
+    only.daemon = true;
+    only.start();
+    const none = new t.mp.Pool(2);
+    const outcomes = await Promise.allSettled([none.run(Math.abs, -1), none.run(Math.abs, -2)]);
+    t.report(outcomes.map((outcome) => ((outcome as PromiseRejectedResult).reason as NodeJS.ErrnoException).code));
+    t.report(t.caught(() => none.applySync(Math.abs, [-3])).code);
+    only.terminate();
+    await only.join();
+    await t.waitUntil(() => none.stats().workers.length > 0, 'a worker after all');
+    t.report(await none.run(Math.abs, -4));
+    await none[Symbol.asyncDispose]();
+    guard.lift();
+  });
+  expect(run.reports).toEqual([[1, 2, 3], 4, ['ERR_FORK_LIMIT', 'ERR_FORK_LIMIT'], 'ERR_FORK_LIMIT', 4]);
+});
+
+test('a pool that nobody refers to any more does the tasks it has, and its workers end (test_del_shutdown)', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--expose-gc');
+    const gc = (require('node:vm') as typeof import('node:vm')).runInNewContext('gc') as () => void;
+    const square = (x: number) => new Promise((resolve) => setTimeout(resolve, 20, x * x));
+    const told: string[] = [];
+    const use = async () => {
+      const begun = [1, 2, 3].map(() => {
+        const pool = new t.mp.Pool(2);
+        pool.on('idle', () => told.push('idle'));
+        return pool.mapAsync(square, [1, 2, 3, 4, 5], { chunkSize: 1 });
+      });
+      const squares: unknown[] = [];
+      for await (const each of new t.mp.Pool(2).imap(square, [1, 2, 3, 4, 5], { window: 2 })) {
+        gc();
+        squares.push(each);
+      }
+      return [squares, ...(await Promise.all(begun.map((result) => result.get())))];
+    };
+    t.report([...(await use()), told]);
+    const ended = () => {
+      gc();
+      return t.mp.activeChildren().length === 0;
+    };
+    await t.waitUntil(ended, 'no workers');
+  });
+  const squares = [1, 4, 9, 16, 25];
+  expect(run.reports).toEqual([[squares, squares, squares, squares, ['idle', 'idle', 'idle']]]);
+});
+
 test('functions made after the workers, and closures, work, with the state of the moment of the fork', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(2);
@@ -394,4 +480,39 @@ test('applySync uses no CPU while it waits, and does the rest of the work of the
     await pool.join();
   });
   expect(run.reports).toEqual([[300, true, true], 200]);
+});
+
+test('callbacks may wait for other tasks without the event loop, also of the last answer of a worker that has ended', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    for (const size of [1, 2]) {
+      const pool = new t.mp.Pool(size);
+      const square = (x: number) => x * x;
+      const seen: number[] = [];
+      const results: { getSync(): number; get(): Promise<number> }[] = Array.from({ length: 20 }, (_, i) =>
+        pool.applyAsync(square, [i], {
+          callback: (value) => seen.push(pool.applySync(square, [value]) + (results[(i + 7) % 20]?.getSync() ?? NaN)),
+        }),
+      );
+      await Promise.all(results.map((result) => result.get()));
+      const expected = Array.from({ length: 20 }, (_, i) => i ** 4 + ((i + 7) % 20) ** 2);
+      t.report(expected.every((value) => seen.includes(value)) && seen.length === 20);
+      await pool[Symbol.asyncDispose]();
+    }
+
+    const pool = new t.mp.Pool(1);
+    const endingAfter = (x: number) => {
+      if (x === 3) setImmediate(() => process.exit(1));
+      return x * x;
+    };
+    await pool.run(endingAfter, 1);
+    const [pid] = pool.stats().workers as [number];
+    const seen: number[] = [];
+    const callback = (value: number) => void seen.push(pool.applySync(endingAfter, [value]));
+    const result = pool.applyAsync(endingAfter, [3], { callback });
+    rf.waitid(rf.P_PID, pid, rf.WEXITED | rf.WNOWAIT);
+    t.mp.activeChildren(); // its end is seen before its answer
+    t.report([await result.get(), seen]);
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([true, true, [9, [81]]]);
 });
