@@ -57,7 +57,8 @@ class Copying {
   readonly #ranged = new Map<number, { left: number; holes: number }>();
   readonly #units: readonly Unit[];
   readonly #job: Job;
-  readonly #queue = new Queue<readonly [bytes: number, files: number]>();
+  /** What workers have copied since they last told; null after the last of them has ended. */
+  readonly #queue = new Queue<readonly [bytes: number, files: number] | null>();
   #bytes = 0;
   #files = 0;
 
@@ -136,8 +137,9 @@ class Copying {
       await pool.join();
     } finally {
       signal.removeEventListener('abort', terminate);
-      this.#queue.close();
+      this.#queue.putSync(null); // behind all that the workers have put
       await progress;
+      this.#queue.close();
       if (signal.aborted) this.#cleanUp(open);
     }
     this.#options.onProgress(this.#bytes, this.#files);
@@ -201,7 +203,7 @@ class Copying {
   }
 
   async #readProgress(): Promise<void> {
-    for await (const [bytes, files] of this.#queue) this.#advance(bytes, files);
+    for (let item = await this.#queue.get(); item !== null; item = await this.#queue.get()) this.#advance(...item);
   }
 
   #advance(bytes: number, files: number): void {
