@@ -58,7 +58,13 @@ export function fork(): number {
     runAfter('afterInChild');
   } else {
     noteForked(pid);
-    runAfter('afterInParent');
+    try {
+      runAfter('afterInParent');
+    } catch (error) {
+      // The child exists, and who catches this has to wait for it.
+      if (error !== null && typeof error === 'object') Reflect.set(error, 'pid', pid);
+      throw error;
+    }
   }
   return pid;
 }
