@@ -419,6 +419,25 @@ describe('hazard: an open inspector', () => {
     20_000,
   );
 
+  test('a child whose pool has started threads leaves by process.exit', async () => {
+    const run = await program(async (rf, t) => {
+      (require('node:inspector') as typeof import('node:inspector')).open(0);
+      const statuses: number[] = [];
+      for (let i = 0; i < 10; i++) {
+        const pid = rf.fork();
+        if (pid === 0) {
+          const { readFile } = require('node:fs/promises') as typeof import('node:fs/promises');
+          await Promise.all(Array.from({ length: 8 }, () => readFile('/dev/null')));
+          process.exit(42);
+        }
+        statuses.push(rf.waitpid(pid).status >> 8);
+      }
+      t.report(statuses);
+      process.exit();
+    });
+    expect(run.reports).toEqual([Array(10).fill(42)]);
+  });
+
   test('a session within the process goes on in both', async () => {
     const run = await cleanProgram(async (rf, t) => {
       const inspector = require('node:inspector') as typeof import('node:inspector');
