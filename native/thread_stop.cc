@@ -106,6 +106,8 @@ void OnParkSignal(int, siginfo_t* info, void* context) {
   if (thread->kind == Kind::kPlatform) {
     if (thread->thread_pointer == 0) RecordIdentity(thread);
     RecordSpecific(thread);
+  } else {
+    thread->in_compiled_code = v8_bridge::InCompiledCode(machine::ProgramCounter(thread->context));
   }
   if (stop.task != nullptr) stop.task(stop.task_argument);
   const bool stays = number != 0 && MayStay(*thread);

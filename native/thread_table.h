@@ -21,7 +21,7 @@ enum class Kind {
   kPlatform,   // V8 platform worker, or its profiler's thread: brought back in the child
   kScheduler,  // Node's thread for V8's delayed tasks: must wait for one during the fork, absent in the child
   kUnknown,    // may still turn out to be a Worker: a Worker has no isolate until it has built one
-  kWorker,     // worker_threads Worker: must be idle during the fork, absent in the child
+  kWorker,     // worker_threads Worker: must hold no lock during the fork, absent in the child
   kForeign,    // libuv's pool, the inspector, other addons: absent in the child, as POSIX has it
   kKernel,     // io_uring's: answers no signal, absent in the child
 };
@@ -79,7 +79,8 @@ struct Thread {
   size_t robust_length = 0;
   uintptr_t thread_pointer = 0;  // 0 until the thread has been stopped once
   bool in_isolate = false;
-  long waits_since = 0;  // when a Worker was first seen in the condition wait that it is still in
+  bool in_compiled_code = false;  // of a thread that may be a Worker
+  long waits_since = 0;           // when a Worker was first seen in the condition wait that it is still in
   char name[16] = {};
   unsigned specific_count = 0;
   std::unique_ptr<ThreadRemains> remains{new ThreadRemains};  // left as the memory is: not written until needed

@@ -22,7 +22,10 @@ namespace {
 // How long an unsafe thread may run before it is stopped again, and for how long that is repeated.
 constexpr long kRetryNanoseconds = 20'000;
 constexpr long kSafePointLimitMs = 5'000;
+// How long a Worker may be busy, and how often it has to be found so: on a machine with much to do each stop takes
+// long.
 constexpr long kWorkerLimitMs = 200;
+constexpr int kWorkerAttempts = 50;
 constexpr long kWorkerRetryNanoseconds = 200'000;
 constexpr long kConditionWaitMs = 20;
 // A thread with no isolate this long after its start will not become a Worker.
@@ -69,7 +72,12 @@ bool MakesProcess(long call) {
 
 enum class Verdict { kReady, kAgain, kNotNeeded };
 
-// A Worker is absent in the child and must hold no lock there. In epoll_wait, or in any other call that a signal
+bool InCompiledCode(const Thread& thread) {
+  return thread.kind == Kind::kWorker && thread.in_compiled_code;
+}
+
+// A Worker is absent in the child and must hold no lock there. In compiled JavaScript it holds none: locks are an
+// affair of C++, which keeps none while it calls into JavaScript. In epoll_wait, or in any other call that a signal
 // interrupts, it holds none; in child_process.spawn it may be at fork(3). In the wait of a condition variable it stands
 // in Atomics.wait, or in a garbage collection that waits for V8's threads: then it may hold a lock of the whole process
 // (seen: cppgc's g_process_mutex, which every new Worker takes). Idle V8 threads have nothing to do for a collection,
@@ -77,6 +85,7 @@ enum class Verdict { kReady, kAgain, kNotNeeded };
 Verdict JudgeWorker(Thread* thread, bool platform_idle) {
   if (!InConditionWait(*thread)) {
     thread->waits_since = 0;
+    if (InCompiledCode(*thread)) return Verdict::kReady;
     const long call = machine::InterruptedCall(thread->context);
     const bool may_hold_locks = call == machine::kNone || call == SYS_futex || MakesProcess(call);
     return may_hold_locks ? Verdict::kAgain : Verdict::kReady;
@@ -119,6 +128,25 @@ std::vector<Thread*> StopAndJudge(const std::vector<Thread*>& threads, Judge jud
   return again;
 }
 
+// Nobody waits for a lock of a Worker stopped in compiled code: it stays so from one attempt to the next, and leaves
+// the processors to those that are still to be stopped.
+bool StaysStopped(const Thread& thread) {
+  return thread.parked && InCompiledCode(thread);
+}
+
+std::vector<Thread*> OthersToStop() {
+  std::vector<Thread*> others = Select([](Kind kind) { return kind == Kind::kWorker || kind == Kind::kUnknown; });
+  others.erase(std::remove_if(others.begin(), others.end(), [](Thread* t) { return StaysStopped(*t); }), others.end());
+  return others;
+}
+
+void LetOthersGo() {
+  for (const auto& thread : Table()) {
+    if (!StaysStopped(*thread)) Let(thread.get());
+  }
+  OpenGate();
+}
+
 void Pause(long nanoseconds) {
   timespec pause{0, nanoseconds};
   nanosleep(&pause, nullptr);
@@ -156,19 +184,18 @@ ParkResult Park() {
   InstallParkAction();
   for (const auto& thread : Table()) thread->waits_since = 0;
   const long deadline = NowMs() + kWorkerLimitMs;
-  for (;;) {
+  for (int attempts = 1;; attempts++) {
     if (!ParkPlatform()) {
       Release();
       return ParkResult::kUnsafe;
     }
     const bool platform_idle = PlatformIsIdle();
     std::vector<Thread*> busy =
-        StopAndJudge(Select([](Kind kind) { return kind == Kind::kWorker || kind == Kind::kUnknown; }),
-                     [&](Thread* thread) { return JudgeOther(thread, platform_idle); });
+        StopAndJudge(OthersToStop(), [&](Thread* thread) { return JudgeOther(thread, platform_idle); });
     if (busy.empty()) return ParkResult::kParked;
-    // A Worker may be busy waiting for a V8 thread that is parked: everybody runs on.
-    LetAllGo();
-    if (NowMs() > deadline) {
+    // A Worker may be busy waiting for a V8 thread that is parked: that has to run on.
+    LetOthersGo();
+    if (NowMs() > deadline && attempts >= kWorkerAttempts) {
       for (Thread* thread : busy) {
         if (thread->kind == Kind::kUnknown) thread->kind = Kind::kForeign;  // ran so long without becoming a Worker
       }

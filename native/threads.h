@@ -20,7 +20,7 @@ namespace realfork::threads {
 
 enum class ParkResult {
   kParked,
-  // A worker_threads Worker ran JavaScript or held a lock for the whole of the waiting time.
+  // A worker_threads Worker was in native code, where it may hold a lock, for the whole of the waiting time.
   kWorkerBusy,
   // A V8 thread could not be stopped outside the C library within the waiting time.
   kUnsafe,
@@ -36,7 +36,7 @@ int V8ThreadCount();
 // How many Workers the last Park() found; in a child that has not forked itself, those the parent had.
 int WorkerCount();
 
-// Stops V8's threads, and idle Workers, at safe points. On any result but kParked everything runs again.
+// Stops V8's threads, and Workers, at safe points. On any result but kParked everything runs again.
 ParkResult Park();
 
 // In the parent, also after a failed fork: lets the parked threads go on.

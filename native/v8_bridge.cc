@@ -31,6 +31,12 @@ using Environment = void;
 struct Symbols {
   // static Isolate* v8::Isolate::TryGetCurrent()
   Isolate* (*try_get_current)() = Lookup<Isolate* (*)()>("_ZN2v87Isolate13TryGetCurrentEv");
+  // void v8::Isolate::GetCodeRange(void** start, size_t* length)
+  void (*code_range)(Isolate*, void**,
+                     size_t*) = Lookup<void (*)(Isolate*, void**, size_t*)>("_ZN2v87Isolate12GetCodeRangeEPPvPm");
+  // void v8::Isolate::GetEmbeddedCodeRange(const void** start, size_t* length)
+  void (*builtins_range)(Isolate*, const void**, size_t*) =
+      Lookup<void (*)(Isolate*, const void**, size_t*)>("_ZN2v87Isolate20GetEmbeddedCodeRangeEPPKvPm");
   // Local<Context> v8::Isolate::GetCurrentContext()
   Local (*current_context)(Isolate*) = Lookup<Local (*)(Isolate*)>("_ZN2v87Isolate17GetCurrentContextEv");
   // Environment* node::GetCurrentEnvironment(Local<Context>)
@@ -74,6 +80,21 @@ void* AddressInsideV8() {
 
 bool ThreadHasIsolate() {
   return Get().try_get_current() != nullptr;
+}
+
+// Both ranges are read from the isolate without a lock (src/api/api.cc).
+bool InCompiledCode(uintptr_t address) {
+  const Symbols& symbols = Get();
+  Isolate* isolate = symbols.try_get_current();
+  if (isolate == nullptr || symbols.code_range == nullptr || symbols.builtins_range == nullptr) return false;
+  void* code = nullptr;
+  const void* builtins = nullptr;
+  size_t code_length = 0;
+  size_t builtins_length = 0;
+  symbols.code_range(isolate, &code, &code_length);
+  symbols.builtins_range(isolate, &builtins, &builtins_length);
+  return address - reinterpret_cast<uintptr_t>(code) < code_length ||
+         address - reinterpret_cast<uintptr_t>(builtins) < builtins_length;
 }
 
 const char* MissingSymbol() {

@@ -4,6 +4,8 @@
 #ifndef REALFORK_NATIVE_V8_BRIDGE_H_
 #define REALFORK_NATIVE_V8_BRIDGE_H_
 
+#include <stdint.h>
+
 namespace realfork::v8_bridge {
 
 // Some address inside the object (the node program, or libnode.so) that holds V8's code.
@@ -11,6 +13,10 @@ void* AddressInsideV8();
 
 // Whether the calling thread has entered an isolate. Reads one thread-local variable: async-signal-safe.
 bool ThreadHasIsolate();
+
+// Whether the address lies in code that V8 has compiled for the calling thread's isolate, or in V8's builtins, which
+// are compiled code too. Async-signal-safe.
+bool InCompiledCode(uintptr_t address);
 
 // The symbol that this Node lacks, or nullptr when the bridge is complete.
 const char* MissingSymbol();

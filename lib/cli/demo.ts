@@ -82,6 +82,7 @@ async function runAlone(demo: Demo, limit: number): Promise<string | undefined> 
     const left = sessionMembers(session);
     // While it has members the session's number is taken; afterwards it may be somebody else's.
     if (left.length > 0) endSession(session);
+    if (code === exitCodeOf(null, 'SIGPIPE')) process.exit(code); // nobody reads what the other ones would print either
     if (timedOut) return `it did not end within ${limit / 1000} s and was killed`;
     if (code !== 0) return `its exit code was ${code}`;
     if (left.length > 0)

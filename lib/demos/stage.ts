@@ -1,5 +1,6 @@
 /** What the demonstrations have in common: printing, looking at processes, and waiting for each other without sleeping. */
 import { closeSync, readSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { pipe, sleepSync } from '../index';
 import { processRow } from './process-table';
 
@@ -13,8 +14,11 @@ export function print(line = ''): void {
     try {
       written += writeSync(1, bytes, written);
     } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // As SIGPIPE, which Node ignores, ends a program that nobody reads any more.
+      if (code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
       // Somebody made the pipe non-blocking and its reader is slow.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      if (code !== 'EAGAIN') throw error;
       sleepSync(1);
     }
   }

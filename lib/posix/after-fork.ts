@@ -3,11 +3,15 @@
  * addon before `native.fork()` returns; here is what lives in JavaScript.
  */
 import * as crypto from 'node:crypto';
+import type * as Inspector from 'node:inspector';
+import { createRequire } from 'node:module';
 import { mainGlobal, processObjects } from '../main-context';
 import { native } from '../native';
 import { renewModuleHooks } from './module-hooks';
 import { runsInChild } from './precompile';
 import { forgetParentsWorkers } from './workers';
+
+const nodeRequire = createRequire(__filename);
 
 /** Make this freshly forked process itself: its pid, its randomness, its own way out, and not its parent's IPC channel. */
 export function repairChild(): void {
@@ -63,6 +67,7 @@ function leaveSafely(): void {
   isWatched = true;
   replaced = Object.getOwnPropertyDescriptor(process, 'emit')?.value as Emit | undefined;
   ending = process._exiting;
+  leavePastInspector(process);
   Object.defineProperty(process, 'emit', { get: getEmit, set: setEmit, enumerable: false, configurable: true });
 }
 
@@ -72,6 +77,30 @@ let isWatched = false;
 let replaced: Emit | undefined;
 /** The lookup for `'exit'` has been seen. */
 let ending = false;
+
+/**
+ * On its way out Node tells the inspector's thread, which is the parent's: in the child that thread's stack, with its loop,
+ * has become that of a new thread, and the message aborts the process (Node 20 to 24).
+ */
+function leavePastInspector(process: ExitInternals): void {
+  let reallyExit = process.reallyExit;
+  // An accessor, for the reason given above: a function around it would stand in the trace of --trace-exit.
+  Object.defineProperty(process, 'reallyExit', {
+    get: () => (inspectorIsOpen() ? leaveAtOnce : reallyExit),
+    set: (value: ExitInternals['reallyExit']) => (reallyExit = value),
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+function leaveAtOnce(code: number): never {
+  return native.leaveProcess(Number(code) | 0);
+}
+
+function inspectorIsOpen(): boolean {
+  if (!mainGlobal.process.features.inspector) return false; // there is no such module
+  return (nodeRequire('node:inspector') as typeof Inspector).url() !== undefined;
+}
 
 function getEmit(): unknown {
   const process = mainGlobal.process as NodeJS.Process & ExitInternals;
@@ -90,6 +119,8 @@ interface ExitInternals {
   readonly _exiting: boolean;
   /** EventEmitter's listeners: one function or several. */
   readonly _events: { exit?: Listener | Listener[] };
+  /** The last step of `process.exit`. */
+  reallyExit(code: number): never;
 }
 type Listener = (code: number) => void;
 type Emit = (this: unknown, ...args: unknown[]) => boolean;
@@ -248,6 +279,7 @@ runsInChild(
   repairChild,
   renewPid,
   leaveSafely,
+  leavePastInspector,
   getEmit,
   emitNotingLast,
   noteAtExit,

@@ -17,8 +17,9 @@ import { forkSupport } from './support';
  * @throws {@link ForkLimitError} `ERR_FORK_LIMIT` a guard set by `guardForks` refuses; no process was made.
  * @throws `ERR_FORK_IN_WORKER` in a `worker_threads` Worker: only the calling thread would exist in the child, and Node
  * cannot run without its main thread.
- * @throws `ERR_FORK_WORKER_BUSY` a Worker was running JavaScript for the whole of 200 ms: it may hold locks that nobody
- * could release in the child. Idle Workers do not matter; they do not exist in the child.
+ * @throws `ERR_FORK_WORKER_BUSY` a Worker was in native code, such as a synchronous call of `crypto`, for the whole of
+ * 200 ms: it may hold locks that nobody could release in the child. Workers that wait or run JavaScript do not matter;
+ * they do not exist in the child.
  * @throws `ERR_FORK_THREADS_BUSY` V8's threads could not be stopped at a safe place within 5 s.
  * @throws `ERR_FORK_IN_IO_URING` in the callback of a file request, with `UV_USE_IO_URING=1` on Node 20.
  * @throws `ERR_FEATURE_UNAVAILABLE_ON_PLATFORM` see {@link forkSupport}.
@@ -57,7 +58,13 @@ export function fork(): number {
     runAfter('afterInChild');
   } else {
     noteForked(pid);
-    runAfter('afterInParent');
+    try {
+      runAfter('afterInParent');
+    } catch (error) {
+      // The child exists, and who catches this has to wait for it.
+      if (error !== null && typeof error === 'object') Reflect.set(error, 'pid', pid);
+      throw error;
+    }
   }
   return pid;
 }
@@ -76,8 +83,8 @@ export function checkMainThread(): void {
 const refusals: Readonly<Record<number, readonly [code: string, message: string]>> = {
   [-1]: [
     'ERR_FORK_WORKER_BUSY',
-    'fork() found a worker_threads Worker running for 200 ms; it may hold locks that nobody could release in the ' +
-      'child. Fork while Workers are idle, or terminate them first',
+    'fork() found a worker_threads Worker in native code for 200 ms; it may hold locks that nobody could release in the ' +
+      'child. Fork when its call is over, or terminate it first',
   ],
   [-2]: [
     'ERR_FORK_THREADS_BUSY',

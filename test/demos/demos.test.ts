@@ -193,6 +193,14 @@ test("exec-with-redirection: the new program has the forked child's pid and pare
   expect(output).toContain(`the file holds: pid ${pid}, parent ${parent}, program sh`);
 });
 
+test('a reader that goes, as head does, ends the tour without a word', async () => {
+  const run = await realforkCommand(['demo'], {
+    wrapper: ['bash', '-c', '"$0" "$@" | head -n 2; exit "${PIPESTATUS[0]}"'],
+  });
+  expect([run.code, run.stderr]).toEqual([141, '']);
+  expect(run.output.trim().split('\n')).toHaveLength(1);
+});
+
 test('--list names every demonstration, and the tour runs all of them', async () => {
   const list = await realforkCommand(['demo', '--list']);
   const names = list.stdout

@@ -364,6 +364,26 @@ test('F26 what is no function throws and registers nothing; a hook that throws i
   ]);
 });
 
+test('F26 what after-hooks throw: all of them run, and fork throws the first, in the parent with the pid', async () => {
+  const run = await cleanProgram((rf, t) => {
+    const fail = (side: string) => () => {
+      t.report(`${side} ran`);
+      throw new Error(side);
+    };
+    rf.registerAtFork({ afterInParent: fail('parent'), afterInChild: fail('child') });
+    rf.registerAtFork({ afterInParent: fail('other'), afterInChild: () => undefined });
+    const parent = rf.getpid();
+    try {
+      rf.fork();
+    } catch (error) {
+      const { message, pid } = error as Error & { pid?: number };
+      if (rf.getpid() !== parent) rf._exit(message === 'child' && pid === undefined ? 7 : 1);
+      t.report([message, rf.waitpid(pid as number).status >> 8]);
+    }
+  });
+  expect([...run.reports].sort()).toEqual([['parent', 7], 'child ran', 'other ran', 'parent ran'].sort());
+});
+
 test('F24 a dynamic import that is under way during the fork settles in the parent; others work in the child', async () => {
   const run = await script(
     `import { createRequire } from 'node:module';

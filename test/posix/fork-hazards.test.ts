@@ -419,6 +419,25 @@ describe('hazard: an open inspector', () => {
     20_000,
   );
 
+  test('a child whose pool has started threads leaves by process.exit', async () => {
+    const run = await program(async (rf, t) => {
+      (require('node:inspector') as typeof import('node:inspector')).open(0);
+      const statuses: number[] = [];
+      for (let i = 0; i < 10; i++) {
+        const pid = rf.fork();
+        if (pid === 0) {
+          const { readFile } = require('node:fs/promises') as typeof import('node:fs/promises');
+          await Promise.all(Array.from({ length: 8 }, () => readFile('/dev/null')));
+          process.exit(42);
+        }
+        statuses.push(rf.waitpid(pid).status >> 8);
+      }
+      t.report(statuses);
+      process.exit();
+    });
+    expect(run.reports).toEqual([Array(10).fill(42)]);
+  });
+
   test('a session within the process goes on in both', async () => {
     const run = await cleanProgram(async (rf, t) => {
       const inspector = require('node:inspector') as typeof import('node:inspector');
@@ -688,6 +707,38 @@ const orphan = (work: string) => `
       ${work}
     }, 5);
   } else process.kill(process.pid, 'SIGKILL');`;
+
+test.each([
+  ['calculating', 'for (;;) Atomics.add(workerData, 0, 1)'],
+  ['allocating', 'for (let a = [];; Atomics.add(workerData, 0, 1)) { a.push({}); if (a.length > 1e4) a = []; }'],
+])(
+  'hazard: Workers that are %s all the time go on in the parent and are absent in the child',
+  async (_what, source) => {
+    const run = await cleanProgram(
+      async (rf, t) => {
+        const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
+        const { once } = require('node:events') as typeof import('node:events');
+        const turns = new Int32Array(new SharedArrayBuffer(4));
+        const code = `const { workerData } = require('node:worker_threads'); ${t.args[0]}`;
+        const workers = Array.from({ length: 3 }, () => new Worker(code, { eval: true, workerData: turns }));
+        await Promise.all(workers.map((worker) => once(worker, 'online')));
+        await t.waitUntil(() => turns[0] !== 0, 'the Workers run');
+        const pid = rf.fork();
+        const before = turns[0];
+        if (pid === 0) {
+          const own = new Worker("require('node:worker_threads').parentPort.postMessage(7)", { eval: true });
+          const [answer] = (await once(own, 'message')) as [number];
+          process.exit(turns[0] === before ? answer : 1);
+        }
+        await t.waitUntil(() => turns[0] !== before, 'they go on');
+        t.report((await rf.waitpidAsync(pid)).status >> 8);
+        await Promise.all(workers.map((worker) => worker.terminate()));
+      },
+      { args: [source] },
+    );
+    expect(run.reports).toEqual([7]);
+  },
+);
 
 test('hazard: the parent killed with SIGKILL leaves a child that goes on and ends by itself', async () => {
   const run = await script(

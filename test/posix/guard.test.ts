@@ -515,25 +515,33 @@ test('lift frees the whole tree; twice, or by Symbol.dispose, is no harm; a desc
   ]);
 });
 
+/** A Worker that is always in native code, where `fork` waits 200 ms for it; its calls are so short that it can be ended. */
+const busyWorker = `
+  require('node:worker_threads').parentPort.postMessage(0);
+  for (;;) require('node:crypto').pbkdf2Sync('', '', 1e6, 64, 'sha512');`;
+
 describe('a fork that comes to nothing', () => {
   test('gives its place back: a busy Worker refuses it, and the limits are as before', async () => {
-    const run = await program(async (rf, t) => {
-      const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
-      const guard = rf.guardForks({ maxProcesses: 1, maxPerSecond: 1 });
-      const worker = new Worker('require("node:worker_threads").parentPort.postMessage(0); for (;;);', { eval: true });
-      await new Promise((resolve) => worker.once('message', resolve));
-      for (let i = 0; i < 2; i++) {
-        try {
-          if (rf.fork() === 0) process.exit(1);
-        } catch (error) {
-          t.report([(error as NodeJS.ErrnoException).code, guard.count]);
+    const run = await program(
+      async (rf, t) => {
+        const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
+        const guard = rf.guardForks({ maxProcesses: 1, maxPerSecond: 1 });
+        const worker = new Worker(t.args[0], { eval: true });
+        await new Promise((resolve) => worker.once('message', resolve));
+        for (let i = 0; i < 2; i++) {
+          try {
+            if (rf.fork() === 0) process.exit(1);
+          } catch (error) {
+            t.report([(error as NodeJS.ErrnoException).code, guard.count]);
+          }
         }
-      }
-      await worker.terminate();
-      const pid = rf.fork();
-      if (pid === 0) process.exit(0);
-      t.report([rf.waitpid(pid).status, guard.count]);
-    });
+        await worker.terminate();
+        const pid = rf.fork();
+        if (pid === 0) process.exit(0);
+        t.report([rf.waitpid(pid).status, guard.count]);
+      },
+      { args: [busyWorker] },
+    );
     expect(run.reports).toEqual([
       ['ERR_FORK_WORKER_BUSY', 0],
       ['ERR_FORK_WORKER_BUSY', 0],
@@ -542,39 +550,40 @@ describe('a fork that comes to nothing', () => {
   });
 
   test('its process is killed between reservation and fork: the place is free again within the grace of a second', async () => {
-    const run = await program(async (rf, t) => {
-      const { readSync, writeSync } = require('node:fs') as typeof import('node:fs');
-      const { ready } = t.pipes('ready');
-      const guard = rf.guardForks({ maxProcesses: 3 });
-      const child = rf.fork();
-      if (child === 0) {
-        // While a Worker is busy fork() waits 200 ms for it, its place reserved.
-        const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
-        const worker = new Worker('require("node:worker_threads").parentPort.postMessage(0); for (;;);', {
-          eval: true,
-        });
-        worker.once('message', () => {
-          writeSync(ready.write, '.');
-          for (;;) {
-            try {
-              rf.fork();
-            } catch (error) {
-              if ((error as NodeJS.ErrnoException).code !== 'ERR_FORK_WORKER_BUSY') throw error;
+    const run = await program(
+      async (rf, t) => {
+        const { readSync, writeSync } = require('node:fs') as typeof import('node:fs');
+        const { ready } = t.pipes('ready');
+        const guard = rf.guardForks({ maxProcesses: 3 });
+        const child = rf.fork();
+        if (child === 0) {
+          // While a Worker is busy fork() waits 200 ms for it, its place reserved.
+          const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
+          const worker = new Worker(t.args[0], { eval: true });
+          worker.once('message', () => {
+            writeSync(ready.write, '.');
+            for (;;) {
+              try {
+                rf.fork();
+              } catch (error) {
+                if ((error as NodeJS.ErrnoException).code !== 'ERR_FORK_WORKER_BUSY') throw error;
+              }
             }
-          }
-        });
-        return;
-      }
-      readSync(ready.read, Buffer.alloc(1));
-      const deadline = performance.now() + 2_000;
-      while (guard.count !== 2 && performance.now() < deadline); // it and its reservation
-      process.kill(child, 'SIGKILL');
-      rf.waitpid(child);
-      const killed = performance.now();
-      t.report(guard.count);
-      await t.waitUntil(() => guard.count === 0, 'the place is free again');
-      t.report(performance.now() - killed);
-    });
+          });
+          return;
+        }
+        readSync(ready.read, Buffer.alloc(1));
+        const deadline = performance.now() + 2_000;
+        while (guard.count !== 2 && performance.now() < deadline); // it and its reservation
+        process.kill(child, 'SIGKILL');
+        rf.waitpid(child);
+        const killed = performance.now();
+        t.report(guard.count);
+        await t.waitUntil(() => guard.count === 0, 'the place is free again');
+        t.report(performance.now() - killed);
+      },
+      { args: [busyWorker] },
+    );
     expect(run.reports[0]).toBe(1);
     expect(run.reports[1]).toBeGreaterThan(500); // the reservation was at most 200 ms old when its process was killed
     expect(run.reports[1]).toBeLessThan(1_500);

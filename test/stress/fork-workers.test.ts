@@ -7,6 +7,7 @@ const count = share(300, 20);
 const lives: Record<string, [source: string, mayRefuse: boolean]> = {
   idle: ['require("worker_threads").parentPort.on("message", () => {})', false],
   'in Atomics.wait': ['Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)', false],
+  running: ['for (let sum = 0;;) sum += Math.sqrt(sum)', false],
   'busy now and then': ['setInterval(() => { const a = []; for (let i = 0; i < 1e4; i++) a.push({ i }) }, 1)', true],
   'running and allocating': ['for (let a = [];;) { a.push({}); if (a.length > 1e5) a = [] }', true],
   'starting processes': [
