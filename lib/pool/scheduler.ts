@@ -130,6 +130,8 @@ export class Scheduler implements WorkerListener {
   #isForking = false;
   /** Those whose end was seen while another was forked, which reaps them; see noteEnds(). */
   readonly #ended: [worker: WorkerProcess, death: WorkerDeath][] = [];
+  /** Pids of workers that the listener has not been told of. */
+  readonly #untold: number[] = [];
 
   /** Weak, because an iterator may be dropped before its end. */
   readonly #sources = new Set<WeakRef<ItemSource>>();
@@ -263,6 +265,7 @@ export class Scheduler implements WorkerListener {
     } finally {
       this.#pumping = false;
     }
+    this.#tellOfWorkers();
     this.#afterwards();
   }
 
@@ -385,15 +388,21 @@ export class Scheduler implements WorkerListener {
     this.#forkFailure = undefined;
     this.#forked++;
     this.#workers.add(worker);
-    this.#listener.onWorker(worker.pid);
+    this.#untold.push(worker.pid);
     return worker;
   }
 
   /** What follows from an end may be a fork: not before the new worker has its place, else there would be one too many. */
   #noteEnds(): boolean {
-    const ended = this.#ended.splice(0);
-    for (const [worker, death] of ended) this.onEnd(worker, death);
-    return ended.length > 0;
+    const some = this.#ended.length > 0;
+    // One by one: a callback among the last answers of one may wait for what another had.
+    for (let next = this.#ended.shift(); next !== undefined; next = this.#ended.shift()) this.onEnd(...next);
+    return some;
+  }
+
+  /** After they have their place and tasks: the listener may wait for what they do. */
+  #tellOfWorkers(): void {
+    for (let pid = this.#untold.shift(); pid !== undefined; pid = this.#untold.shift()) this.#listener.onWorker(pid);
   }
 
   #pauseForking(): void {
@@ -477,6 +486,7 @@ export class Scheduler implements WorkerListener {
     const unbegun = worker.unbegun();
     const hadStarted = worker.claims.hasStarted;
     this.#remove(worker);
+    this.#tellOfWorkers(); // of its beginning, if nobody has been told
     this.#listener.onWorkerEnd(death, wasLeaving || worker.condemned);
     if (!hadStarted && !worker.condemned && !wasLeaving) this.#falseStart(death, unbegun, worker.lastWords);
     else if (hadStarted) this.#falseStarts = 0;
@@ -706,7 +716,7 @@ export class Scheduler implements WorkerListener {
       this.#goOn(worker, 0);
     }
     while (!isDone()) {
-      this.#noteEnds(); // a listener that is told of a new worker may wait
+      this.#noteEnds();
       const now = performance.now();
       if (now >= until) return;
       this.#tick(now);

@@ -437,6 +437,21 @@ test('events and stats', async () => {
   ]);
 });
 
+test('a listener may wait for tasks, also of the worker that it is told of', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(1);
+    const twice = (x: number) => 2 * x;
+    for (const event of ['worker', 'idle', 'workerEnd'] as const) {
+      pool.once(event, () => t.report([event, pool.applySync(twice, [21])]));
+    }
+    t.report(await pool.run(twice, 1));
+    t.report(await pool.run(() => process.exit(1)).catch((error: Error) => error.name));
+    await pool.terminate();
+    await pool.join();
+  });
+  expect(run.reports).toEqual([['idle', 42], ['worker', 42], 2, ['workerEnd', 42], 'WorkerDiedError']);
+});
+
 test('what listeners throw is uncaught, and keeps nobody from a result', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const uncaught: unknown[] = [];
