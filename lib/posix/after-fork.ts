@@ -247,6 +247,9 @@ function leaveParentsChannel(): void {
     holder[symbol] = null;
   }
   for (const object of processObjects) Object.assign(object, { connected: false, channel: null });
+  // Under `node --watch` the channel is Node's, which tells of each module that is loaded, where `process.send` is there.
+  if (!process.env['WATCH_REPORT_DEPENDENCIES']) return;
+  for (const object of processObjects) Reflect.deleteProperty(object, 'send');
 }
 
 const credentialCalls = ['setuid', 'seteuid', 'setgid', 'setegid', 'setgroups', 'initgroups'] as const;

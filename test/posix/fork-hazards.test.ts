@@ -328,6 +328,29 @@ describe('hazard: the IPC channel of a parent that was itself started by child_p
     expect([run.output, run.stderr]).toEqual(['42\n', '']);
   });
 
+  test('under node --watch, whose channel it is, a child loads modules', async () => {
+    const run = await script(
+      `const { fork, waitpid, WEXITSTATUS } = require(${JSON.stringify(packageRoot)});
+       const { Process } = require(${JSON.stringify(join(packageRoot, 'dist/multiprocessing.js'))});
+       const load = async () => {
+         const [{ default: imported }, { sep }] = [await import('data:text/javascript,export default 5'), require('node:path')];
+         require(${JSON.stringify(join(packageRoot, 'package.json'))});
+         process.exit(sep === '/' ? imported : 1);
+       };
+       (async () => {
+         const pid = fork();
+         if (pid === 0) return load();
+         const child = new Process({ target: load });
+         child.start();
+         await child.join();
+         console.log('@report ' + JSON.stringify([WEXITSTATUS(waitpid(pid).status), child.exitCode]));
+         process.kill(process.ppid, 'SIGTERM'); // the watcher, which would wait for a file to change
+       })();`,
+      { nodeFlags: ['--watch', '--no-warnings'] },
+    );
+    expect(run.reports).toEqual([[5, 5]]);
+  });
+
   test('a cluster worker as the parent', async () => {
     const run = await script(
       `const cluster = require('cluster'); const http = require('http');
