@@ -21,6 +21,7 @@
         "native/folder.cc",
         "native/fork.cc",
         "native/fs_events.cc",
+        "native/fs_poll.cc",
         "native/guard.cc",
         "native/heap.cc",
         "native/identity.cc",

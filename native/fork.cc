@@ -5,6 +5,7 @@
 
 #include "arena.h"
 #include "bindings.h"
+#include "fs_poll.h"
 #include "guard.h"
 #include "heap.h"
 #include "leave.h"
@@ -54,6 +55,7 @@ Outcome ForkProcess(napi_env env, uv_loop_t* loop, guard::Admission* place) {
     // (uv__async_send) aborts on a descriptor that is just being replaced.
     if (!loop::Rebuild(loop)) GiveUp(kExitCannotRebuildLoop);
     threads::Revive();
+    fs_poll::Resume(loop);
   } else {
     threads::Release();
     arena::AfterForkInParent(pid);

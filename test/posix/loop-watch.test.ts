@@ -119,6 +119,37 @@ test('L11 fs.watchFile goes on in both', async () => {
   expect(run.reports).toContainEqual({ status: 0 });
 });
 
+test('L11 fs.watchFile goes on in the child also when a look at the file was waiting for a pool thread', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-watchfile-`);
+    const [file, fifo] = [`${folder}/file`, `${folder}/fifo`];
+    fs.writeFileSync(file, '');
+    (require('node:child_process') as typeof import('node:child_process')).execFileSync('mkfifo', [fifo]);
+    let size = 0;
+    fs.watchFile(file, { interval: 10 }, (now) => (size = now.size));
+    await new Promise((resolve) => setTimeout(resolve, 60)); // the first look only notes what is there
+    fs.appendFileSync(file, '1');
+    await t.waitUntil(() => size === 1, 'the change');
+    const opened = Array.from({ length: 4 }, () => fs.promises.open(fifo)); // each keeps a thread of the pool
+    await new Promise((resolve) => setTimeout(resolve, 100)); // the next look stands behind them
+    const pid = rf.fork();
+    if (pid === 0) {
+      fs.appendFileSync(file, '2');
+      await t.waitUntil(() => size === 2, 'the change in the child');
+      process.exit(7);
+    }
+    t.report(rf.WEXITSTATUS(rf.waitpid(pid).status));
+    const writer = fs.openSync(fifo, 'w');
+    for (const handle of await Promise.all(opened)) await handle.close();
+    fs.closeSync(writer);
+    await t.waitUntil(() => size === 2, 'the change in the parent');
+    fs.unwatchFile(file);
+    fs.rmSync(folder, { recursive: true });
+  });
+  expect(run.reports).toEqual([7]);
+});
+
 test('L11 a watched file that is gone, and 50 other watchers, do not disturb the fork', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const fs = require('node:fs') as typeof import('node:fs');
