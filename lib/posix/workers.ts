@@ -6,6 +6,7 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import { isMainThread, Worker } from 'node:worker_threads';
+import { codedError } from '../errors';
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
 
@@ -38,7 +39,39 @@ export function forgetParentsWorkers(): boolean {
   Worker.prototype.terminate = function (this: Worker) {
     return isOlder(this, boundary) ? Promise.resolve(1) : terminate.call(this);
   };
+  refuseEndlessWaits();
   return true;
+}
+
+let refusesEndlessWaits = false;
+
+/**
+ * Libraries ask a Worker and wait for the answer in `Atomics.wait` (esbuild's `transformSync`, and so `tsx`). Without a Worker
+ * nobody is left to notify them: where they would wait for ever, they are told so.
+ */
+function refuseEndlessWaits(): void {
+  if (refusesEndlessWaits) return; // inherited from a forked parent
+  refusesEndlessWaits = true;
+  const { Atomics } = mainGlobal;
+  const { wait } = Atomics;
+  const waitForSomebody = (array: Int32Array, index: number, value: number, timeout?: number): string => {
+    const isEndless = timeout === undefined || Number.isNaN(+timeout) || +timeout === Infinity;
+    if (running.size > 0 || !isEndless) return wait(array, index, value, timeout);
+    const result = wait(array, index, value, 0);
+    if (result !== 'timed-out') return result;
+    throw codedError(
+      Error,
+      'ERR_WORKER_NOT_IN_CHILD',
+      'Atomics.wait() without a timeout would never return in this forked child: ' +
+        "its parent's Workers, which it may be waiting for, are not in it. Make a Worker in the child",
+    );
+  };
+  Object.defineProperty(Atomics, 'wait', {
+    value: waitForSomebody,
+    writable: true,
+    enumerable: false,
+    configurable: true,
+  });
 }
 
 function isOlder(worker: Worker, boundary: number): boolean {

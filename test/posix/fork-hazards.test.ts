@@ -500,6 +500,45 @@ describe('hazard: an open inspector', () => {
   });
 });
 
+test('hazard: a child does not wait for ever for a Worker of its parent in Atomics.wait', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
+    const { once } = require('node:events') as typeof import('node:events');
+    const shared = new Int32Array(new SharedArrayBuffer(4));
+    const answering = `const { parentPort } = require('node:worker_threads');
+      parentPort.on('message', (shared) => { Atomics.add(shared, 0, 1); Atomics.notify(shared, 0); });`;
+    const ask = (worker: import('node:worker_threads').Worker): string => {
+      const before = shared[0]!;
+      worker.postMessage(shared);
+      return Atomics.wait(shared, 0, before);
+    };
+    const worker = new Worker(answering, { eval: true });
+    await once(worker, 'online');
+    t.report(ask(worker));
+    const pid = rf.fork();
+    if (pid !== 0) {
+      t.report(ask(worker));
+      rf.waitpid(pid);
+      return worker.terminate().then(() => {});
+    }
+    try {
+      ask(worker);
+    } catch (error) {
+      t.report((error as NodeJS.ErrnoException).code);
+    }
+    t.report(Atomics.wait(shared, 0, shared[0]!, 1));
+    t.report(Atomics.wait(shared, 0, -1));
+    const own = new Worker(answering, { eval: true });
+    await once(own, 'online');
+    t.report(ask(own));
+    await own.terminate();
+    process.exit(0);
+  });
+  // A Worker may be quicker with its answer than the main thread with its waiting.
+  const seen = run.reports.map((report) => (report === 'not-equal' ? 'ok' : report)).sort();
+  expect(seen).toEqual(['ERR_WORKER_NOT_IN_CHILD', 'ok', 'ok', 'ok', 'ok', 'timed-out']);
+});
+
 describe('hazard: the thread that runs the hooks of module.register()', () => {
   // A hook that knows 'answer:N', and lets everything else pass.
   const hooks = `data:text/javascript,${encodeURIComponent(`
