@@ -532,10 +532,7 @@ export class Scheduler implements WorkerListener {
   // ------------------------------------------------------------------------------------------- answers
 
   #take(worker: WorkerProcess): void {
-    if (worker.channel.receive()) this.#takeAnswers(worker);
-  }
-
-  #takeAnswers(worker: WorkerProcess): void {
+    if (!worker.channel.receive()) return;
     const before = worker.answers;
     const outer = this.#answering;
     this.#answering = worker;
@@ -695,12 +692,12 @@ export class Scheduler implements WorkerListener {
   /** While there is work the loop stays alive, by nothing else of the pool's. */
   #updateAlive(): void {
     const wanted = this.#pending > 0 || (this.#joiners.length > 0 && !this.#isGone);
-    if (wanted) busy.set(this, this.#listener.owner.deref());
-    else busy.delete(this);
     if (wanted) {
+      busy.set(this, this.#listener.owner.deref());
       this.#keepAlive ??= setTimeout(() => {}, FOR_EVER);
       this.#keepAlive.ref();
     } else {
+      busy.delete(this);
       this.#keepAlive?.unref();
     }
   }

@@ -4,7 +4,6 @@
  * for. It has the hooks of `--experimental-loader`, and what the child registers; what was registered before the fork Node
  * has told the old thread only. The names are those of Node 20 to 26 (lib/internal/modules/esm/loader.js, hooks.js).
  */
-import * as Module from 'node:module';
 import { mainGlobal } from '../main-context';
 import { searchScopes } from './scope-search';
 
@@ -15,8 +14,6 @@ interface HooksThread {
   makeAsyncRequest(...request: unknown[]): unknown;
   waitForWorker(): unknown;
 }
-
-type RequireBuiltin = (name: string) => Record<string, unknown>;
 
 /** In a child whose parent had Workers, of which that thread is one. */
 export function renewModuleHooks(): void {
@@ -41,11 +38,8 @@ export function renewModuleHooks(): void {
 function hooksThread(): HooksThread | undefined {
   try {
     return searchScopes((scopes) => {
-      const { requireBuiltin } = scopes.find(Module.isBuiltin, ['requireBuiltin']) as {
-        requireBuiltin: RequireBuiltin;
-      };
-      const loader = requireBuiltin('internal/modules/esm/loader');
-      const hooks = requireBuiltin('internal/modules/esm/hooks');
+      const loader = scopes.requireBuiltin<Record<string, unknown>>('internal/modules/esm/loader');
+      const hooks = scopes.requireBuiltin<Record<string, unknown>>('internal/modules/esm/hooks');
       const from24 = hooks.AsyncLoaderHooksProxiedToLoaderHookWorker;
       const name = from24 === undefined ? 'hooksProxy' : 'asyncLoaderHookWorker';
       return scopes.find(from24 ?? loader.getOrInitializeCascadedLoader, [name])[name] as HooksThread | undefined;

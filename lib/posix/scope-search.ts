@@ -2,7 +2,7 @@
  * Variables in the closure of a function, shown by an in-process inspector session without any flag: the way to what Node
  * keeps to itself. Costs some milliseconds.
  */
-import { createRequire } from 'node:module';
+import { createRequire, isBuiltin } from 'node:module';
 import type * as Inspector from 'node:inspector';
 import { mainGlobal } from '../main-context';
 
@@ -44,6 +44,12 @@ export class ScopeSearch {
       if (names.includes(name) && value?.objectId !== undefined) values[name] = this.#resolve(value.objectId);
     }
     return values;
+  }
+
+  /** One of Node's inner modules: `isBuiltin` has the `require` that knows them among its variables. */
+  requireBuiltin<T>(name: string): T {
+    const { requireBuiltin } = this.find(isBuiltin, ['requireBuiltin']);
+    return (requireBuiltin as (name: string) => T)(name);
   }
 
   #variables(holder: unknown): Inspector.Runtime.PropertyDescriptor[] {

@@ -1,9 +1,7 @@
 /**
- * The ES modules that this process has loaded, by Node's own list of them. It stands in a closure: Node's `require`, which
- * knows its inner modules, is a variable of `isBuiltin`. The names are those of Node 20 to 26
+ * The ES modules that this process has loaded, by Node's own list of them. The names are those of Node 20 to 26
  * (lib/internal/modules/esm/loader.js, module_map.js, module_job.js).
  */
-import * as Module from 'node:module';
 import { types } from 'node:util';
 import { searchScopes } from '../posix/scope-search';
 
@@ -18,14 +16,12 @@ interface ModuleJob {
   readonly module?: { getNamespace?(): object };
 }
 
-const { isBuiltin } = Module;
 let cache: LoadCache | undefined;
 
 function loadCache(): LoadCache | undefined {
   if (cache !== undefined) return cache;
   try {
-    const { requireBuiltin } = searchScopes((scopes) => scopes.find(isBuiltin, ['requireBuiltin']));
-    const loader = (requireBuiltin as (name: string) => LoaderModule)('internal/modules/esm/loader');
+    const loader = searchScopes((scopes) => scopes.requireBuiltin<LoaderModule>('internal/modules/esm/loader'));
     const found = loader.getOrInitializeCascadedLoader().loadCache;
     return (cache = types.isMap(found) ? (found as LoadCache) : undefined); // not one of the global Map's
   } catch {
