@@ -6,6 +6,7 @@ import { native } from '../native';
 import { emptyInChild } from '../posix/at-fork';
 import { waitWord, type WordWait } from '../shared/wait-word';
 import { invalidType, validateAbortSignal, validateFd, validateNumber, validateObject } from '../validate';
+import { isIterable } from '../values';
 import { mayGoAtOnce, newTurn, pollWhileSending } from './channel';
 import { addInterest, dropInterest, READABLE, woken, type Interest } from './poller';
 import { kWaitable, type Waitable, type WaitableFd, type WaitableObject, type WaitableWord } from './waitable';
@@ -167,7 +168,7 @@ export function waitSync<T extends WaitObject>(
 
 function parsed<T extends WaitObject>(objects: Iterable<T>, limit: number | null | undefined | WaitOptions) {
   const given: unknown = objects;
-  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) {
+  if (!isIterable(given)) {
     throw invalidType('objects', 'iterable', given);
   }
   const items = [...objects].map((object) => itemOf(object));

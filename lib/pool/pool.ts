@@ -20,6 +20,7 @@ import {
   validateNumber,
   validateObject,
 } from '../validate';
+import { isIterable } from '../values';
 import { Mode } from './frames';
 import { MapJob, type MapReceiver } from './map-job';
 import { AsyncResult, tell, type ResultCallbacks } from './result';
@@ -594,9 +595,7 @@ function chunkSizeOf({ chunkSize }: MapOptions, otherwise: number): number {
 }
 
 function listOf(items: unknown, name: string): unknown[] {
-  const isIterable =
-    typeof items === 'string' || (typeof items === 'object' && items !== null && Symbol.iterator in items);
-  if (!isIterable) throw invalidType(name, 'an iterable', items);
+  if (typeof items !== 'string' && !isIterable(items)) throw invalidType(name, 'an iterable', items);
   return [...(items as Iterable<unknown>)];
 }
 

@@ -4,6 +4,7 @@ import { isMainThread } from 'node:worker_threads';
 import { codedError } from '../errors';
 import { native } from '../native';
 import { invalidType, validateInteger, validateObject } from '../validate';
+import { isIterable } from '../values';
 import { emptyInChild } from './at-fork';
 import { listen, look, Turn, unlisten, updateRef, type ChildSignalListener } from './child-signal';
 import { childProcessPids, isForked, listsChildren, ownChildren } from './children';
@@ -178,10 +179,6 @@ export class Reaper extends EventEmitter<ReaperEvents> implements Disposable {
     this.#ignored.delete(pid);
     return false;
   }
-}
-
-function isIterable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value;
 }
 
 const running = emptyInChild(new Set<Reaper>());

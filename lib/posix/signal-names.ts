@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { codedError } from '../errors';
 import { invalidType, outOfRange, validateInt32 } from '../validate';
+import { isIterable } from '../values';
 import { runsInChild } from './precompile';
 
 /** A real-time signal of Linux: `'SIGRTMIN'` is 34 with glibc, `'SIGRTMAX'` 64. */
@@ -60,10 +61,10 @@ export function signalNumber(signal: unknown, argument = 'signal'): number {
 
 /** The numbers of a set of signals: an array, a `Set` or another iterable, not a single name. */
 export function signalNumbers(signals: unknown, argument = 'signals'): number[] {
-  if (signals === null || typeof signals !== 'object' || !(Symbol.iterator in signals)) {
+  if (!isIterable(signals)) {
     throw invalidType(argument, 'an array or another iterable of signals', signals);
   }
-  return [...(signals as Iterable<unknown>)].map((signal, index) => {
+  return [...signals].map((signal, index) => {
     const number = signalNumber(signal, `${argument}[${index}]`);
     if (number < 1 || number > LAST_SIGNAL) {
       throw outOfRange(`${argument}[${index}]`, `>= 1 && <= ${LAST_SIGNAL}`, signal);

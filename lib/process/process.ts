@@ -6,6 +6,7 @@ import { kWaitable, type WaitableFd } from '../ipc/waitable';
 import { native } from '../native';
 import { runsInChild } from '../posix/precompile';
 import { invalidType, validateBoolean, validateFunction, validateObject } from '../validate';
+import { isIterable } from '../values';
 import { log } from './logger';
 import { ParentProcess } from './parent-process';
 import './popen-fork';
@@ -418,10 +419,6 @@ class MainProcess extends Process {
 
   /** There is nothing to give up. */
   override close(): void {}
-}
-
-function isIterable(value: unknown): value is Iterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value;
 }
 
 function misuse(code: string, message: string): ProcessError {

@@ -4,6 +4,7 @@ import { registerHandle } from '../ipc/handles';
 import type { Lock } from '../sync/lock';
 import type { RLock } from '../sync/rlock';
 import { invalidType, outOfRange, validateInteger } from '../validate';
+import { isIterable } from '../values';
 import { allocate, type Block } from './arena';
 import {
   elementType,
@@ -140,10 +141,10 @@ function elementsOf(type: ElementType, given: unknown): ArrayLike<unknown> | und
   if (typeof given === 'string' && type === 'c') {
     return Array.from(given, (character, i) => toElement(type, character, `initial[${i}]`));
   }
-  if (given === null || typeof given !== 'object' || !(Symbol.iterator in given)) {
+  if (!isIterable(given)) {
     throw invalidType('lengthOrInitial', 'of type number or an iterable of numbers', given);
   }
-  const elements = Array.from(given as Iterable<unknown>, (element, i) => toElement(type, element, `initial[${i}]`));
+  const elements = Array.from(given, (element, i) => toElement(type, element, `initial[${i}]`));
   const most = mostOf(type);
   if (elements.length > most) throw outOfRange('lengthOrInitial.length', `<= ${most}`, elements.length);
   return elements;

@@ -68,7 +68,7 @@ export class ShareableList extends Indexed implements Iterable<Shareable>, Dispo
   constructor(given?: Iterable<Shareable> | ShareableListOptions | null, second?: ShareableListOptions) {
     super();
     // Python's ShareableList(name='...').
-    const isAlone = second === undefined && given != null && !isIterable(given) && Object.hasOwn(given, 'name');
+    const isAlone = second === undefined && given != null && !hasIterator(given) && Object.hasOwn(given, 'name');
     const values = isAlone ? undefined : given;
     const options: unknown = (isAlone ? given : second) ?? {};
     validateObject(options, 'options');
@@ -196,11 +196,11 @@ registerHandle({
 });
 
 function pack(values: unknown): Packed[] {
-  if (!isIterable(values)) throw invalidType('values', 'an iterable', values);
+  if (!hasIterator(values)) throw invalidType('values', 'an iterable', values);
   return Array.from(values, (value, position) => slotFor(value, `values[${position}]`));
 }
 
-function isIterable(value: unknown): value is Iterable<unknown> {
+function hasIterator(value: unknown): value is Iterable<unknown> {
   return typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function';
 }
 

@@ -2,16 +2,13 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { codedError } from '../../errors';
 import { invalidType, outOfRange, validateInteger } from '../../validate';
+import { isIterable } from '../../values';
 
 /** How an object is copied, for `getValue()`. */
 export const kValue = Symbol('realfork.manager.value');
 
 function missing(what: string, value: unknown): RangeError & { code: string } {
   return codedError(RangeError, 'ERR_NOT_FOUND', `${what}: ${inspect(value, { depth: 1 })}`);
-}
-
-function isIterable(value: unknown): value is Iterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value;
 }
 
 /** The pairs of a Map, of an iterable of pairs, or of an object. */

@@ -1,6 +1,7 @@
 /** In the server: SharedValue and SharedArray, numbers of a type as in shared memory, but in the server's own. */
 import { inspect } from 'node:util';
 import { invalidType, validateInteger } from '../../validate';
+import { isIterable } from '../../values';
 import { elementType, toElement, views, type ElementType, type View } from '../../shared/element-type';
 import { kValue } from './containers';
 import { RLockReferent } from './locks';
@@ -67,12 +68,10 @@ export class SharedArrayReferent extends SharedReferent {
       this.#view = new Class(lengthOrInitial);
       return;
     }
-    if (typeof lengthOrInitial !== 'object' || lengthOrInitial === null || !(Symbol.iterator in lengthOrInitial)) {
+    if (!isIterable(lengthOrInitial)) {
       throw invalidType('lengthOrInitial', 'of type number or an iterable of numbers', lengthOrInitial);
     }
-    const initial = Array.from(lengthOrInitial as Iterable<unknown>, (value, i) =>
-      toElement(this.type, value, `initial[${i}]`),
-    );
+    const initial = Array.from(lengthOrInitial, (value, i) => toElement(this.type, value, `initial[${i}]`));
     this.#view = (Class as { from(values: unknown[]): View }).from(initial);
   }
 
@@ -102,10 +101,10 @@ export class SharedArrayReferent extends SharedReferent {
   /** Put values in, from an index on. */
   assign(values: unknown, offset: unknown = 0): void {
     validateInteger(offset, 'offset', 0, this.#view.length);
-    if (typeof values !== 'object' || values === null || !(Symbol.iterator in values)) {
+    if (!isIterable(values)) {
       throw invalidType('values', 'an iterable of numbers', values);
     }
-    const elements = Array.from(values as Iterable<unknown>, (value, i) => toElement(this.type, value, `values[${i}]`));
+    const elements = Array.from(values, (value, i) => toElement(this.type, value, `values[${i}]`));
     (this.#view as { set(elements: unknown[], offset: number): void }).set(elements, offset);
   }
 
