@@ -50,30 +50,35 @@ uint64_t SlotOffset(unsigned index) {
   return kSlotsOffset + static_cast<uint64_t>(index) * kCellSize;
 }
 
-int MakeFile() {
-#if defined(__linux__)
-  constexpr unsigned kCloseOnExec = 1;  // MFD_CLOEXEC; memfd_create(2) since Linux 3.17, in glibc since 2.27
-  const int fd = static_cast<int>(syscall(SYS_memfd_create, "realfork", kCloseOnExec));
-  // For FamilyLives: all members have this open file, by a descriptor or by their mapping.
-  if (fd >= 0) segment_lock::Set(fd, F_RDLCK, segment_lock::kUser);
-  return fd;
-#else
-  char name[32];
-  snprintf(name, sizeof name, "/realfork.%08x%08x", arc4random(), arc4random());
-  const int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
-  if (fd >= 0) {
-    shm_unlink(name);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-  }
-  return fd;
-#endif
-}
-
 void Randomize(uint8_t* bytes, size_t length) {
 #if defined(__linux__)
   if (getrandom(bytes, length, 0) != static_cast<ssize_t>(length)) memset(bytes, 0, length);
 #else
   arc4random_buf(bytes, length);
+#endif
+}
+
+// A name for a moment, and a descriptor that is born close-on-exec (shm_open(3)).
+int MakeSharedObject() {
+  uint32_t random[2];
+  Randomize(reinterpret_cast<uint8_t*>(random), sizeof random);
+  char name[32];
+  snprintf(name, sizeof name, "/realfork.%08x%08x", random[0], random[1]);
+  const int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+  if (fd >= 0) shm_unlink(name);
+  return fd;
+}
+
+int MakeFile() {
+#if defined(__linux__)
+  constexpr unsigned kCloseOnExec = 1;  // MFD_CLOEXEC; memfd_create(2) since Linux 3.17, in glibc since 2.27
+  int fd = static_cast<int>(syscall(SYS_memfd_create, "realfork", kCloseOnExec));
+  if (fd < 0 && (errno == ENOSYS || errno == EPERM)) fd = MakeSharedObject();  // a container may forbid it
+  // For FamilyLives: all members have this open file, by a descriptor or by their mapping.
+  if (fd >= 0) segment_lock::Set(fd, F_RDLCK, segment_lock::kUser);
+  return fd;
+#else
+  return MakeSharedObject();
 #endif
 }
 

@@ -32,8 +32,6 @@ namespace realfork {
 
 namespace {
 
-// Descriptors are first copied to numbers from here on, so that none lies where another has to go.
-constexpr int kOutOfTheWay = 64;
 constexpr int kFirstFd = 3;
 
 struct Plan {
@@ -139,8 +137,10 @@ Napi::Value Spawn(const Napi::CallbackInfo& info) {
   std::vector<int> fds;
   const char* call = "fcntl";
   pid_t pid = -1;
+  // First copied to numbers behind all of these, so that none lies where another has to go.
+  const int out_of_the_way = kFirstFd + static_cast<int>(given.Length());
   for (uint32_t i = 0; i < given.Length() && plan.error == 0; i++) {
-    copies.emplace_back(fcntl(given.Get(i).As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, kOutOfTheWay));
+    copies.emplace_back(fcntl(given.Get(i).As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, out_of_the_way));
     if (!copies.back().valid()) plan.error = errno;
     fds.push_back(copies.back().get());
   }
