@@ -68,7 +68,7 @@
         "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
       },
       "conditions": [
-        ["OS=='linux'", { "libraries": ["-ldl", "-lrt"], "ldflags": ["-Wl,-z,now"] }]
+        ["OS=='linux'", { "libraries": ["-ldl", "-lrt"], "ldflags": ["-Wl,-z,now", "-Wl,-z,nodelete"] }]
       ]
     }
   ]

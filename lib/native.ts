@@ -82,7 +82,10 @@ export interface Native {
   /** 0 when there is none left. */
   allocateCell(): number;
   allocateBlock(bytes: number): number;
-  blockBuffer(offset: number): ArrayBuffer | undefined;
+  /** `isSparse`: V8 does not take its length for memory that it could free. */
+  blockBuffer(offset: number, isSparse: boolean): ArrayBuffer | undefined;
+  /** What V8 is to take for memory that it could free. */
+  accountFor(bytes: number): void;
   markSent(offset: number): void;
   reclaim(offset: number): 'freed' | 'later' | 'never';
   freeCell(offset: number): void;

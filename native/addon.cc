@@ -28,6 +28,7 @@ constexpr Binding kBindings[] = {
     {"allocateCell", AllocateCell},
     {"allocateBlock", AllocateBlock},
     {"blockBuffer", BlockBuffer},
+    {"accountFor", AccountFor},
     {"markSent", MarkSent},
     {"reclaim", Reclaim},
     {"freeCell", FreeCell},

@@ -8,6 +8,7 @@
 #include "arguments.h"
 #include "bindings.h"
 #include "robust.h"
+#include "v8_bridge.h"
 #include "waiter.h"
 
 namespace realfork {
@@ -40,6 +41,14 @@ Napi::Value Boolean(const Napi::CallbackInfo& info, bool value) {
   return Napi::Boolean::New(info.Env(), value);
 }
 
+// V8 takes the length of an ArrayBuffer for memory that it could free, and collects garbage whenever 64 MB have come
+// up: two queues of 32 MB, of which hardly anything is in use.
+Napi::Value SparseBuffer(Napi::Env env, void* data, size_t bytes) {
+  const napi_value buffer = v8_bridge::NewUncountedBuffer(data, bytes);
+  if (buffer != nullptr) return {env, buffer};
+  return Napi::ArrayBuffer::New(env, data, bytes);
+}
+
 waiter::Waits* WaitsOf(const Napi::CallbackInfo& info) {
   return info.Env().GetInstanceData<AddonData>()->waits.get();
 }
@@ -63,7 +72,7 @@ Napi::Value ArenaFacts(const Napi::CallbackInfo& info) {
   facts.Set("fd", arena::Descriptor());
   facts.Set("size", static_cast<double>(arena::Size()));
   facts.Set("id", Napi::Buffer<uint8_t>::Copy(env, arena::HeaderOf()->id, sizeof arena::HeaderOf()->id));
-  facts.Set("words", Napi::ArrayBuffer::New(env, arena::Base(), arena::kCellsEnd));
+  facts.Set("words", SparseBuffer(env, arena::Base(), arena::kCellsEnd));
   facts.Set("pending", Napi::ArrayBuffer::New(env, &robust::MainHead()->pending, sizeof(void*)));
   return facts;
 }
@@ -83,11 +92,22 @@ Napi::Value AllocateBlock(const Napi::CallbackInfo& info) {
   return Number(info, static_cast<double>(arena::AllocateBlock(OffsetArgument(info, 0))));
 }
 
-// Binding: blockBuffer(offset) -> ArrayBuffer over the block, or undefined when none is there.
+// Binding: blockBuffer(offset, isSparse) -> ArrayBuffer over the block, or undefined when none is there.
 Napi::Value BlockBuffer(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
   const uint64_t offset = OffsetArgument(info, 0);
-  if (!arena::IsBlock(offset)) return info.Env().Undefined();
-  return Napi::ArrayBuffer::New(info.Env(), arena::Base() + offset, arena::BlockAt(offset)->bytes);
+  if (!arena::IsBlock(offset)) return env.Undefined();
+  uint8_t* data = arena::Base() + offset;
+  const size_t bytes = arena::BlockAt(offset)->bytes;
+  if (info[1].As<Napi::Boolean>()) return SparseBuffer(env, data, bytes);
+  return Napi::ArrayBuffer::New(env, data, bytes);
+}
+
+// Binding: accountFor(bytes): what V8 is to take for memory that it could free; negative when it is gone.
+Napi::Value AccountFor(const Napi::CallbackInfo& info) {
+  int64_t total = 0;
+  napi_adjust_external_memory(info.Env(), info[0].As<Napi::Number>().Int64Value(), &total);
+  return info.Env().Undefined();
 }
 
 // Binding: markSent(offset): another process may have it from now on, whenever that was forked.

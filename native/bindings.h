@@ -16,6 +16,7 @@ Napi::Value ArenaSelf(const Napi::CallbackInfo& info);
 Napi::Value AllocateCell(const Napi::CallbackInfo& info);
 Napi::Value AllocateBlock(const Napi::CallbackInfo& info);
 Napi::Value BlockBuffer(const Napi::CallbackInfo& info);
+Napi::Value AccountFor(const Napi::CallbackInfo& info);
 Napi::Value MarkSent(const Napi::CallbackInfo& info);
 Napi::Value Reclaim(const Napi::CallbackInfo& info);
 Napi::Value FreeCell(const Napi::CallbackInfo& info);

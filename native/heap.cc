@@ -119,14 +119,6 @@ int FindSlots(dl_phdr_info* object, size_t, void* address_in_v8) {
   return 1;
 }
 
-// The redirection points into this library, so that it must not be unloaded any more.
-void StayLoaded() {
-  Dl_info self;
-  if (dladdr(reinterpret_cast<void*>(MadviseWithoutDontFork), &self) != 0) {
-    dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-  }
-}
-
 void LookForSlots() {
   static const bool is_done = [] {
     dl_iterate_phdr(FindSlots, v8_bridge::AddressInsideV8());
@@ -135,12 +127,12 @@ void LookForSlots() {
   (void)is_done;
 }
 
+// The redirection points into this library, which stays loaded: it is linked with -z nodelete.
 void Redirect() {
   LookForSlots();
   for (void** slot : slots) {
     if (Store(slot, reinterpret_cast<void*>(MadviseWithoutDontFork))) redirected = true;
   }
-  if (redirected) StayLoaded();
 }
 
 #else

@@ -8,6 +8,9 @@
 #include <uv.h>
 
 #include <functional>
+#include <memory>
+#include <new>
+#include <utility>
 
 #include "bindings.h"
 #include "leave.h"
@@ -27,6 +30,11 @@ Function Lookup(const char* mangled) {
 using Local = void*;
 using Isolate = void;
 using Environment = void;
+// std::unique_ptr<BackingStore>: one pointer, and returned in memory for its destructor's sake.
+struct OwnedStore {
+  void* store;
+  ~OwnedStore() {}
+};
 
 struct Symbols {
   // static Isolate* v8::Isolate::TryGetCurrent()
@@ -51,6 +59,17 @@ struct Symbols {
   Local (*property_names)(Local, Local, int, int, int, int) = Lookup<Local (*)(Local, Local, int, int, int, int)>(
       "_ZN2v86Object16GetPropertyNamesENS_5LocalINS_7ContextEEENS_17KeyCollectionModeENS_14PropertyFilterENS_"
       "11IndexFilterENS_17KeyConversionModeE");
+  // static std::unique_ptr<BackingStore> v8::ArrayBuffer::NewBackingStore(void*, size_t, DeleterCallback, void*)
+  using Deleter = void (*)(void*, size_t, void*);
+  OwnedStore (*new_store)(void*, size_t, Deleter, void*) =
+      Lookup<OwnedStore (*)(void*, size_t, Deleter, void*)>("_ZN2v811ArrayBuffer15NewBackingStoreEPvmPFvS1_mS1_ES1_");
+  // static void v8::BackingStore::EmptyDeleter(void*, size_t, void*)
+  Deleter empty_deleter = Lookup<Deleter>("_ZN2v812BackingStore12EmptyDeleterEPvmS1_");
+  // v8::BackingStore::~BackingStore()
+  void (*destroy_store)(void*) = Lookup<void (*)(void*)>("_ZN2v812BackingStoreD1Ev");
+  // static Local<ArrayBuffer> v8::ArrayBuffer::New(Isolate*, std::shared_ptr<BackingStore>)
+  Local (*new_array_buffer)(Isolate*, std::shared_ptr<void>) = Lookup<Local (*)(Isolate*, std::shared_ptr<void>)>(
+      "_ZN2v811ArrayBuffer3NewEPNS_7IsolateESt10shared_ptrINS_12BackingStoreEE");
   // void v8::Isolate::TerminateExecution()
   void (*terminate)(Isolate*) = Lookup<void (*)(Isolate*)>("_ZN2v87Isolate18TerminateExecutionEv");
   // void v8::Isolate::CancelTerminateExecution()
@@ -120,6 +139,23 @@ void CancelWhenMicrotasksEnd(Isolate* isolate, void*) {
 }
 
 }  // namespace
+
+// V8 counts nothing for memory with its own empty deleter (BackingStore::PerIsolateAccountingLength, from V8 9 on); one
+// of Node-API's always has Node's.
+napi_value NewUncountedBuffer(void* data, size_t length) {
+  const Symbols& symbols = Get();
+  if (symbols.new_store == nullptr || symbols.empty_deleter == nullptr || symbols.destroy_store == nullptr ||
+      symbols.new_array_buffer == nullptr) {
+    return nullptr;
+  }
+  void* store = symbols.new_store(data, length, symbols.empty_deleter, nullptr).store;
+  // V8 lets go of it at the very end, which the library has to see: it is linked with -z nodelete.
+  std::shared_ptr<void> shared(store, [](void* unused) {
+    Get().destroy_store(unused);
+    ::operator delete(unused);
+  });
+  return static_cast<napi_value>(symbols.new_array_buffer(symbols.try_get_current(), std::move(shared)));
+}
 
 void DropMicrotasks() {
   Isolate* isolate = Get().try_get_current();

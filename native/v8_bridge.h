@@ -4,6 +4,8 @@
 #ifndef REALFORK_NATIVE_V8_BRIDGE_H_
 #define REALFORK_NATIVE_V8_BRIDGE_H_
 
+#include <node_api.h>
+#include <stddef.h>
 #include <stdint.h>
 
 namespace realfork::v8_bridge {
@@ -20,6 +22,10 @@ bool InCompiledCode(uintptr_t address);
 
 // The symbol that this Node lacks, or nullptr when the bridge is complete.
 const char* MissingSymbol();
+
+// An ArrayBuffer over memory that outlives it, of which V8 does not count the length among what it could free; nullptr
+// where there is none to be had, and Node-API's has to do.
+napi_value NewUncountedBuffer(void* data, size_t length);
 
 // Empties the microtask queue: V8 discards it whole when a microtask is terminated. Nothing of a microtask runs whose
 // first step is a call into a function of JavaScript; see clean-child.ts, which sees to that.

@@ -11,6 +11,9 @@ import { RobustMutex } from '../sync/robust-word';
 import { Gate } from './gate';
 import { BEGINS_ANEW, Frame, KIND_SHIFT, MAGIC, RING_OFFSET, Word } from './ring-layout';
 
+/** A ring is large for the sake of what it may have to hold. */
+const sparse = { isSparse: true };
+
 /** What makes a queue. */
 export interface RingOptions {
   readonly kind: number;
@@ -43,7 +46,7 @@ export class RingMemory {
   /** Make a new one, or find that of another process: at an offset that it has given us. */
   constructor(given: RingOptions | { readonly offset: number }) {
     const isNew = !('offset' in given);
-    this.#block = isNew ? allocate(RING_OFFSET + given.size) : blockAt(given.offset);
+    this.#block = isNew ? allocate(RING_OFFSET + given.size, sparse) : blockAt(given.offset, sparse);
     const { buffer, offset } = this.#block;
     const words = new Int32Array(buffer, 0, RING_OFFSET / 4);
     if (isNew) {
@@ -75,7 +78,7 @@ export class RingMemory {
   static kindAt(offset: unknown): number | undefined {
     if (typeof offset !== 'number' || !Number.isInteger(offset / 64)) return undefined;
     try {
-      const { buffer } = blockAt(offset);
+      const { buffer } = blockAt(offset, sparse);
       const words = new Int32Array(buffer, 0, Math.min(16, buffer.byteLength >> 2));
       return words[Word.Magic] === MAGIC ? words[Word.Kind] : undefined;
     } catch (error) {

@@ -37,6 +37,11 @@ export interface Block {
   readonly buffer: ArrayBuffer;
 }
 
+export interface BlockOptions {
+  /** Little of it will be in use: its length is no measure of what collecting it would free. */
+  readonly isSparse?: boolean;
+}
+
 /** What a lock needs at hand: fields, not functions, since taking it is a matter of nanoseconds. */
 export const self = {
   /** What this process writes into the locks that it holds: its main thread's id. */
@@ -54,6 +59,8 @@ const CELLS_BEGIN = 2 * 1024 * 1024;
 const USED = 1;
 /** A request from here on is first compared with the memory there is: the kernel would say yes, and kill later. */
 const LARGE = 64 * 1024 * 1024;
+/** What V8 is to take a sparse block for: with some sixty unused ones it collects garbage. */
+const SPARSE_ACCOUNT = 1024 * 1024;
 /** Every so many allocations, and before a large one, what was kept for others' sake is looked at again. */
 const ROUND = 256;
 
@@ -114,6 +121,8 @@ function becomeChild(): void {
 const holders = new Map<number, number>();
 /** Offsets without holder here that another process may still have. */
 const unused = new Set<number>();
+/** Offsets of the blocks held here of which V8 is told {@link SPARSE_ACCOUNT}. */
+const sparse = new Set<number>();
 const ends = new FinalizationRegistry<number>(forget);
 const blocks = new Map<number, WeakRef<Block>>();
 let sinceRound = 0;
@@ -141,6 +150,7 @@ function forget(offset: number): void {
     return;
   }
   holders.delete(offset);
+  if (sparse.delete(offset)) native.accountFor(-SPARSE_ACCOUNT);
   if (!reclaimed(offset)) unused.add(offset);
 }
 
@@ -194,22 +204,27 @@ export function markSent(offset: number): void {
  *
  * @throws {@link PosixError} `ENOMEM` the arena, or the machine's memory, has not so much left.
  */
-export function allocate(bytes: number): Block {
+export function allocate(bytes: number, { isSparse = false }: BlockOptions = {}): Block {
   const isLarge = bytes >= LARGE;
   if (isLarge && bytes > availableMemory()) throw new PosixError(ENOMEM, 'mmap');
-  return newBlock(allocated(() => native.allocateBlock(bytes), isLarge));
+  const offset = allocated(() => native.allocateBlock(bytes), isLarge);
+  return newBlock(offset, isSparse);
 }
 
 /** The block at an offset that another process has given us; the same object for as long as somebody here has it. */
-export function blockAt(offset: number): Block {
+export function blockAt(offset: number, { isSparse = false }: BlockOptions = {}): Block {
   arena();
-  return blocks.get(offset)?.deref() ?? newBlock(offset);
+  return blocks.get(offset)?.deref() ?? newBlock(offset, isSparse);
 }
 
-function newBlock(offset: number): Block {
-  const buffer = native.blockBuffer(offset);
+function newBlock(offset: number, isSparse: boolean): Block {
+  const buffer = native.blockBuffer(offset, isSparse);
   if (buffer === undefined) {
     throw codedError(RangeError, 'ERR_OUT_OF_RANGE', `There is no block at offset ${offset} of the shared memory`);
+  }
+  if (isSparse && !sparse.has(offset)) {
+    sparse.add(offset);
+    native.accountFor(SPARSE_ACCOUNT);
   }
   const block: Block = { offset, bytes: buffer.byteLength, buffer };
   hold(offset, buffer);
