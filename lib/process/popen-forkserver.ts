@@ -114,7 +114,6 @@ class ServedChild extends Child {
 
   close(): void {
     this.#status.close();
-    held.delete(this.#status);
   }
 
   protected look(): void {
@@ -145,6 +144,7 @@ class ServedChild extends Child {
     this.#watch = 0;
     this.#control.close();
     held.delete(this.#control);
+    held.delete(this.#status); // closed by close(), or when the Process is collected
   }
 }
 

@@ -256,6 +256,32 @@ describe.each(startMethods)('%s', (method) => {
     expect(run.reports).toEqual([alive, 1, [-15, false], alive, 1, [-9, false]]);
   });
 
+  test('a process that has ended and is forgotten, without close(), keeps no descriptor', async () => {
+    const run = await methodProgram(
+      method,
+      () => ({ work() {} }),
+      async (_rf, t, { work }) => {
+        const { readdirSync } = require('node:fs') as typeof import('node:fs');
+        const descriptors = () => readdirSync('/proc/self/fd').length;
+        const runOne = async () => {
+          const child = new t.mp.Process({ target: work });
+          child.start();
+          void child.sentinel;
+          await child.join();
+        };
+        await runOne(); // with what every later one uses too
+        const before = descriptors();
+        for (let i = 0; i < 5; i++) await runOne();
+        await t.waitUntil(() => {
+          gc?.();
+          return descriptors() <= before;
+        }, 'the end of their descriptors');
+      },
+      { nodeFlags: ['--expose-gc'] },
+    );
+    expect(run.code).toBe(0);
+  });
+
   test('P08 P11 many children at once, exit codes, and processes that start processes', async () => {
     const run = await methodProgram(
       method,
