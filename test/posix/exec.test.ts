@@ -3,6 +3,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { O_NONBLOCK } from '../../dist';
 import { program } from '../helpers/program';
+import { asRoot } from '../helpers/root';
 
 const errno = (code: string) => -(constants.errno as Record<string, number>)[code]!;
 
@@ -153,7 +154,6 @@ describe('errors of exec', () => {
     expect(run.code).toBe(0);
   });
 
-  const asRoot = process.getuid?.() === 0 ? test : test.skip;
   asRoot('EACCES for a file that belongs to another user', async () => {
     file('mine', '#!/bin/sh\nexit 0\n', 0o700);
     const run = await program(

@@ -1,5 +1,6 @@
 /** What a child gets a copy of, and that the copy is its own. fork(2); open_posix_testsuite fork 1 to 23. */
 import { cleanProgram } from '../helpers/program';
+import { asRoot } from '../helpers/root';
 
 test('F01 a grandchild has its own parent, and pids travel through a file', async () => {
   const run = await cleanProgram((rf, t) => {
@@ -292,7 +293,7 @@ test("F14 niceness, umask, cwd, ids and groups are inherited; changing them leav
   }
 });
 
-test('F14 giving up privileges in the child holds for all its threads', async () => {
+asRoot('F14 giving up privileges in the child holds for all its threads', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const fs = require('node:fs');
     await fs.promises.stat('/'); // libuv's pool runs

@@ -1,5 +1,6 @@
 /** What a forked child has of its parent's signals, timers, CPU times and priorities: fork(2), POSIX fork() assertions. */
 import { program } from '../helpers/program';
+import { asRoot } from '../helpers/root';
 
 test("the child has its parent's signal mask and no pending signals; the parent keeps its own", async () => {
   const run = await program((rf, t) => {
@@ -94,47 +95,50 @@ test('CPU times start at zero in the child, whatever the parent has used', async
   ]);
 });
 
-test('F14 niceness, umask, cwd, ids and groups are inherited, and changing them leaves the parent alone', async () => {
-  const run = await program((rf, t) => {
-    const state = () => ({
-      nice: rf.getpriority(rf.PRIO_PROCESS, 0),
-      umask: rf.umask(),
-      cwd: process.cwd(),
-      uid: [process.getuid?.(), process.geteuid?.()],
-      gid: [process.getgid?.(), process.getegid?.()],
-      groups: process.getgroups?.(),
+asRoot(
+  'F14 niceness, umask, cwd, ids and groups are inherited, and changing them leaves the parent alone',
+  async () => {
+    const run = await program((rf, t) => {
+      const state = () => ({
+        nice: rf.getpriority(rf.PRIO_PROCESS, 0),
+        umask: rf.umask(),
+        cwd: process.cwd(),
+        uid: [process.getuid?.(), process.geteuid?.()],
+        gid: [process.getgid?.(), process.getegid?.()],
+        groups: process.getgroups?.(),
+      });
+      rf.nice(3);
+      rf.umask(0o027);
+      process.chdir('/proc');
+      process.setgroups?.([1, 2, 3]);
+      process.setegid?.(5);
+      process.seteuid?.(0);
+      const pid = rf.fork();
+      if (pid === 0) {
+        t.report(state());
+        rf.nice(4);
+        rf.umask(0o077);
+        process.chdir('/');
+        process.setegid?.(0);
+        process.setgroups?.([7]);
+        process.setgid?.(65534);
+        process.setuid?.(65534);
+        t.report(state());
+        process.exit(0);
+      }
+      rf.waitpid(pid);
+      t.report(state());
     });
-    rf.nice(3);
-    rf.umask(0o027);
-    process.chdir('/proc');
-    process.setgroups?.([1, 2, 3]);
-    process.setegid?.(5);
-    process.seteuid?.(0);
-    const pid = rf.fork();
-    if (pid === 0) {
-      t.report(state());
-      rf.nice(4);
-      rf.umask(0o077);
-      process.chdir('/');
-      process.setegid?.(0);
-      process.setgroups?.([7]);
-      process.setgid?.(65534);
-      process.setuid?.(65534);
-      t.report(state());
-      process.exit(0);
-    }
-    rf.waitpid(pid);
-    t.report(state());
-  });
-  const parent = { nice: 3, umask: 0o027, cwd: '/proc', uid: [0, 0], gid: [0, 5], groups: [5, 1, 2, 3] };
-  const [inherited, changed, kept] = run.reports;
-  inherited.groups.sort();
-  kept.groups.sort();
-  parent.groups.sort();
-  expect(inherited).toEqual(parent);
-  expect(changed).toMatchObject({ nice: 7, umask: 0o077, cwd: '/', uid: [65534, 65534], gid: [65534, 65534] });
-  expect(kept).toEqual(parent);
-});
+    const parent = { nice: 3, umask: 0o027, cwd: '/proc', uid: [0, 0], gid: [0, 5], groups: [5, 1, 2, 3] };
+    const [inherited, changed, kept] = run.reports;
+    inherited.groups.sort();
+    kept.groups.sort();
+    parent.groups.sort();
+    expect(inherited).toEqual(parent);
+    expect(changed).toMatchObject({ nice: 7, umask: 0o077, cwd: '/', uid: [65534, 65534], gid: [65534, 65534] });
+    expect(kept).toEqual(parent);
+  },
+);
 
 test("dispositions are inherited: a listener of the parent runs in the child, for the child's signals only", async () => {
   const run = await program(async (rf, t) => {

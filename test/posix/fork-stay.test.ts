@@ -1,5 +1,6 @@
 /** V8's idle threads stay in their signal handler from one fork to the next: native/thread_stay.h. */
 import { cleanProgram, program } from '../helpers/program';
+import { asRoot } from '../helpers/root';
 
 /** Runs in the programs: garbage whose collection V8 shares among its threads. */
 const collectGarbage = `
@@ -56,8 +57,6 @@ test('threads that stay are there for V8 in parent, child and grandchild', async
   expect(run.stderr).toBe('');
   expect(run.reports).toEqual(Array(13).fill(true));
 });
-
-const asRoot = process.getuid!() === 0 ? test : test.skip;
 
 asRoot('setuid(2) reaches the threads that stay, in the parent and in a child that has forked', async () => {
   const run = await cleanProgram((rf, t) => {

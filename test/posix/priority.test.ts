@@ -1,8 +1,9 @@
 import { program } from '../helpers/program';
+import { asRoot } from '../helpers/root';
 
 /** Root may lower the niceness again; each program changes its own only. */
 describe('nice', () => {
-  test('returns the new niceness, -1 included, and cuts it to the range', async () => {
+  asRoot('returns the new niceness, -1 included, and cuts it to the range', async () => {
     const run = await program((rf, t) => {
       const pid = rf.fork();
       if (pid === 0) {
@@ -58,7 +59,7 @@ describe('nice', () => {
     expect(run.reports).toEqual([[3], [3], [5], [6], [9, 6, [6, 9]], { several: true, values: [11] }]);
   });
 
-  test('EPERM for lowering it without privilege, in code, errno and syscall', async () => {
+  asRoot('EPERM for lowering it without privilege, in code, errno and syscall', async () => {
     const run = await program((rf, t) => {
       const pid = rf.fork();
       if (pid === 0) {
@@ -92,7 +93,7 @@ describe('nice', () => {
 });
 
 describe('getpriority and setpriority', () => {
-  test('by process, by group and by user', async () => {
+  asRoot('by process, by group and by user', async () => {
     const run = await program((rf, t) => {
       const pid = rf.fork();
       if (pid === 0) {

@@ -304,7 +304,6 @@ describe('sigwait and sigtimedwait', () => {
       rf.sigprocmask(rf.SIG_BLOCK, ['SIGUSR2', 'SIGCHLD', 'SIGALRM', 'SIGRTMIN+1']);
       const sender = rf.fork();
       if (sender === 0) {
-        process.setuid?.(0);
         rf.kill(process.ppid, 'SIGUSR2');
         process.exit(3);
       }
