@@ -565,6 +565,17 @@ describe('progress', () => {
     expect(contentOf(at('copy'))).toEqual(contentOf(at('tree')));
   });
 
+  test.each(['2>/dev/full', '2>&1 | true'])(
+    'a report that nobody can read does not end the copy: %s',
+    async (where) => {
+      for (let i = 0; i < 400; i++) write(`tree/${i}`, `${i}`);
+      const line = `{ { "$@" cp tree copy -j 2; echo "code $?" >&3; } ${where}; } 3>&1`;
+      const run = await runNode([cliPath], { cwd: folder, wrapper: ['sh', '-c', line, 'sh'] });
+      expect(run).toMatchObject({ stdout: 'code 0\n', stderr: '' });
+      expect(readdirSync(at('copy'))).toHaveLength(400);
+    },
+  );
+
   test('nothing at all with --quiet', async () => {
     write('tree/file');
     expect(await cp(['--quiet', 'tree', 'copy'])).toMatchObject({ code: 0, stdout: '', stderr: '' });
