@@ -231,8 +231,14 @@ class Generation implements WorkerListener {
   #watch(): void {
     const { maxMemory, hangTimeout } = this.#settings;
     if (maxMemory === Infinity && hangTimeout === Infinity) return;
+    const interval = Math.min(LOOK, hangTimeout / 4);
+    let looked = performance.now();
     const look = (): void => {
+      // Time in which this process did not run either (Ctrl-Z stops all of them) says nothing about the workers.
+      const missed = Math.max(0, performance.now() - looked - interval);
+      looked = performance.now();
       for (const worker of this.#workers) {
+        worker.lastSign += missed;
         if (worker.state === 'starting') continue;
         if (hangTimeout !== Infinity) {
           if (performance.now() - worker.lastSign > hangTimeout) this.#kill(worker, 'hang');
@@ -243,7 +249,7 @@ class Generation implements WorkerListener {
         }
       }
     };
-    setInterval(look, Math.min(LOOK, hangTimeout / 4)).unref();
+    setInterval(look, interval).unref();
   }
 
   #tell(event: EventBody): void {

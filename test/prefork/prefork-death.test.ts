@@ -176,6 +176,27 @@ test('a worker that hangs is killed and replaced', async () => {
   expect(run.reports).toEqual([{ lost: 'ECONNRESET', replaced: true, killed: [[true, 'hang']] }]);
 });
 
+test('workers that were stopped together with their parent, as Ctrl-Z does, have not hung', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const server = await t.prefork({
+      workers: 2,
+      host: '127.0.0.1',
+      hangTimeout: 400,
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end('served'),
+    });
+    const pids = async () => (await server.status()).workers.map(({ pid }) => pid);
+    const before = await pids();
+    const all = [rf.processTree().children[0]?.pid as number, ...before];
+    for (const pid of all) rf.kill(pid, 'SIGSTOP');
+    rf.sleepSync(1_500);
+    for (const pid of all) rf.kill(pid, 'SIGCONT');
+    for (let looks = 0; looks < 20; looks++) await t.http.ask(server.address).then(() => rf.sleepSync(50));
+    t.report([(await pids()).join() === before.join(), (await server.status()).restarts]);
+    await server.stop();
+  });
+  expect(run.reports).toEqual([[true, 0]]);
+});
+
 test('maxRequests: a worker is replaced by a successor that is ready first, and no request is lost', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const retired: { workerPid: number; reason: string }[] = [];
