@@ -177,6 +177,8 @@ class Generation implements WorkerListener {
     slot.successor = worker;
     this.#workers.add(worker);
     this.#tell({ type: 'worker-started', worker: slot.id, workerPid: worker.pid });
+    // The master's limit is for the generation as a whole, until it first serves: a later worker is nobody else's affair.
+    setTimeout(() => worker.state === 'starting' && this.#kill(worker, 'hang'), settings.startTimeout).unref();
   }
 
   #retire(worker: ChildWorker, reason: PreforkReason): void {

@@ -51,7 +51,7 @@ export interface PreforkOptions<App> {
   readonly hangTimeout?: number | undefined;
   /** Milliseconds that requests have to finish in, when a worker is to end. Default: 30,000. */
   readonly stopTimeout?: number | undefined;
-  /** Milliseconds that a generation has to load and to start its workers in. Default: 60,000. */
+  /** Milliseconds that a generation has to load and to start its workers in, and a later worker to start. Default: 60,000. */
   readonly startTimeout?: number | undefined;
   /** Milliseconds before a worker that failed is started again; doubled for each failure in a row. Default: 100. */
   readonly restartDelay?: number | undefined;

@@ -197,6 +197,37 @@ test('workers that were stopped together with their parent, as Ctrl-Z does, have
   expect(run.reports).toEqual([[true, 0]]);
 });
 
+test('a replacement that does not come to serve is killed after startTimeout, and tried again', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const hang = `${folder}/hang`;
+    const events: string[] = [];
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      startTimeout: 5_000,
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end(String(process.pid)),
+      serve: (app) => {
+        if (!fs.existsSync(hang)) return app;
+        fs.rmSync(hang);
+        for (;;);
+      },
+      onEvent: (event) => {
+        if (event.type === 'worker-killed') events.push(event.reason);
+      },
+    });
+    fs.writeFileSync(hang, '');
+    const first = Number((await t.http.ask(server.address)).body);
+    rf.kill(first, 'SIGKILL');
+    const later = Number((await t.http.ask(server.address)).body); // waits for one that serves
+    t.report([later !== first, events]);
+    await server.stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+  expect(run.reports).toEqual([[true, ['hang']]]);
+});
+
 test('maxRequests: a worker is replaced by a successor that is ready first, and no request is lost', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const retired: { workerPid: number; reason: string }[] = [];
