@@ -112,6 +112,48 @@ test('a Unix socket is served, a dead one replaced, a live one not, and the path
   ]);
 });
 
+test('a Unix socket whose path is as long as can be, and one whose path is too long', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const longest = process.platform === 'darwin' ? 103 : 107;
+    const load = () => (_: unknown, response: import('node:http').ServerResponse) => response.end('served');
+    for (const [length, name] of [
+      [longest, 'a-name-of-its-own.sock'],
+      [longest - 3, 'sk'],
+      [longest + 20, 'sk'],
+    ] as const) {
+      const deep = `${folder}/`.padEnd(length - name.length - 1, 'x');
+      fs.mkdirSync(deep, { recursive: true });
+      try {
+        const server = await t.prefork({ workers: 1, path: `${deep}/${name}`, load });
+        t.report((await t.http.ask(`${deep}/${name}`)).body);
+        await server.stop();
+      } catch (error) {
+        t.report((error as NodeJS.ErrnoException).code);
+      }
+      t.report(fs.readdirSync(deep));
+    }
+    fs.rmSync(folder, { recursive: true });
+  });
+  expect(run.reports).toEqual(['served', [], 'served', [], 'ENAMETOOLONG', []]);
+});
+
+test('a Unix socket with a relative path is removed from where it was made', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    process.chdir(folder);
+    const server = await t.prefork({ workers: 1, path: 'http.sock', statusPath: 'status.sock', load: () => () => {} });
+    t.report(fs.readdirSync(folder).sort());
+    process.chdir('/');
+    await server.stop();
+    t.report(fs.readdirSync(folder));
+    fs.rmdirSync(folder);
+  });
+  expect(run.reports).toEqual([['http.sock', 'status.sock'], []]);
+});
+
 test('wrong options reject before anything happens', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const load = () => () => {};
