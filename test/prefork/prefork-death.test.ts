@@ -148,6 +148,49 @@ test('a fork of the master has nothing of the server', async () => {
   expect(run.reports).toEqual(['ERR_PREFORK_STOPPED', { status: 0, body: 'served' }, [15, 'served']]);
 });
 
+test('what a worker or a generation forks is not of the server: it accepts nothing, is told nothing, and is not waited for', async () => {
+  const run = await cleanProgram(
+    async (rf, t) => {
+      const http = require('node:http') as typeof import('node:http');
+      const [readEnd, writeEnd] = rf.pipe();
+      /** Until the test says so; then what it has of the server shows. */
+      const live = (who: string) => {
+        require('node:fs').closeSync(writeEnd);
+        new (require('node:net') as typeof import('node:net')).Socket({ fd: readEnd }).resume().on('close', () => {
+          t.report(who);
+          rf._exit(process.listenerCount('SIGTERM'));
+        });
+      };
+      const server = await t.prefork({
+        workers: 1,
+        host: '127.0.0.1',
+        load: () => {
+          if (rf.fork() === 0) live('forked by the generation');
+        },
+        serve: (_, { onStop }) => {
+          const worker = process.pid;
+          onStop(() => t.report(['stopped', process.pid === worker]));
+          return http.createServer((request, response) => {
+            const isChild = request.url === '/fork' && rf.fork() === 0;
+            if (isChild) return live('forked by the worker');
+            return response.end(String(process.pid));
+          });
+        },
+      });
+      const worker = (await t.http.ask(server.address, '/fork')).body;
+      for (let asked = 0; asked < 20; asked++) {
+        if ((await t.http.ask(server.address)).body !== worker) t.report('the fork has answered');
+      }
+      await server.stop();
+      t.report('all ended');
+      require('node:fs').closeSync(writeEnd);
+    },
+    { grace: 5_000 },
+  );
+  expect(run.reports.slice(0, 2)).toEqual([['stopped', true], 'all ended']);
+  expect(run.reports.slice(2).sort()).toEqual(['forked by the generation', 'forked by the worker']);
+});
+
 test('a worker that hangs is killed and replaced', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const killed: [number, string][] = [];
