@@ -77,7 +77,12 @@ export async function listenAtPath<S extends Server>(
   if (Buffer.byteLength(own) > LONGEST) throw new PosixError(constants.errno.ENAMETOOLONG, 'listen', { path });
   if (await isAlive(path))
     throw Object.assign(new PosixError(constants.errno.EADDRINUSE, 'listen', { path }), { address: path });
-  await listening(server, { path: own, backlog });
+  try {
+    await listening(server, { path: own, backlog });
+  } catch (error) {
+    const { message } = error as Error;
+    throw Object.assign(error as Error, { address: path, message: message.replace(own, path) }); // the name that is known
+  }
   const place = resolve(path); // for the time when the working directory is another one
   try {
     beforeItIsKnown(own);

@@ -139,6 +139,21 @@ test('a Unix socket whose path is as long as can be, and one whose path is too l
   expect(run.reports).toEqual(['served', [], 'served', [], 'ENAMETOOLONG', []]);
 });
 
+test('a Unix socket that cannot be made: the error names the path', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    for (const options of [{ path: `${folder}/none/sock` }, { statusPath: `${folder}/none/sock` }]) {
+      const error: unknown = await t.prefork({ workers: 1, load: () => () => {}, ...options }).catch((e: unknown) => e);
+      const { code, address, message } = error as NodeJS.ErrnoException & { address: string };
+      t.report([code, address.replace(folder, ''), message.replace(folder, '')]);
+    }
+    fs.rmdirSync(folder);
+  });
+  const error = ['EACCES', '/none/sock', 'listen EACCES: permission denied /none/sock'];
+  expect(run.reports).toEqual([error, error]);
+});
+
 test('a Unix socket with a relative path is removed from where it was made', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const fs = require('node:fs') as typeof import('node:fs');
