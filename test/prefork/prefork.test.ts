@@ -277,6 +277,26 @@ test('workers that always die at start are tried again with growing delays, and 
   ]);
 });
 
+test('an exception of onEvent is uncaught, and the server goes on', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    process.on('uncaughtException', (error) => t.report(error.message));
+    const server = await t.prefork({
+      workers: 2,
+      host: '127.0.0.1',
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end('served'),
+      onEvent: (event) => {
+        if (event.type !== 'worker-started') throw new Error(event.type);
+      },
+    });
+    t.report((await t.http.ask(server.address)).body);
+    await server.stop();
+  });
+  expect(run.reports).toContain('served');
+  for (const type of ['listening', 'loaded', 'worker-ready', 'ready', 'stopping', 'worker-exited', 'stopped']) {
+    expect(run.reports).toContain(type);
+  }
+});
+
 test('events tell the life of the server in order', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const events: { type: string; generation: number; pid: number }[] = [];
