@@ -84,8 +84,7 @@ class Worker {
     const { closed, close } = await this.#begin();
     await closed;
     if (this.#isAbandoned) await never;
-    for (const callback of this.#callbacks) await callback();
-    await close?.();
+    await runAll([...this.#callbacks, () => close?.()]);
     await this.#channel.end();
   }
 
@@ -152,6 +151,19 @@ class Worker {
   #drain(): void {
     if (this.#ending !== undefined) this.#traffic?.drain(this.#ending.manner, this.#ending.timeout);
   }
+}
+
+/** One after the other, and each of them; the first exception is thrown when all have run. */
+async function runAll(callbacks: readonly (() => unknown)[]): Promise<void> {
+  let failure: { error: unknown } | undefined;
+  for (const callback of callbacks) {
+    try {
+      await callback();
+    } catch (error) {
+      failure ??= { error };
+    }
+  }
+  if (failure !== undefined) throw failure.error;
 }
 
 function listen(server: Server, fd: number, backlog: number): Promise<void> {
