@@ -514,6 +514,17 @@ describe('what cannot be copied', () => {
     expect(readFileSync(at('to/tree/open/file'), 'utf8')).toBe('tree/open/file');
     expect(temporaries()).toEqual([]);
   });
+
+  test('folders that may be searched and not listed: files go out of them and into them', async () => {
+    write('from/file', 'content');
+    mkdirSync(at('to'));
+    chmodSync(at('from'), 0o111);
+    chmodSync(at('to'), 0o311);
+    if (isRoot) execFileSync('chown', ['-R', '65534', folder]);
+    const run = await cp(['from/file', 'to', '-q'], isRoot ? { wrapper: ['setpriv', '--reuid=65534'] } : {});
+    expect(run).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    expect(readFileSync(at('to/file'), 'utf8')).toBe('content');
+  });
 });
 
 /** Files whose blocks are allotted and not yet written: they are copied in full, and cost no disk time to make. */
