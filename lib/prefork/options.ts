@@ -1,7 +1,6 @@
 /** The options of `prefork()`, checked and completed. */
 import { cpuCount } from '../process/cpu-count';
 import {
-  invalidType,
   invalidValue,
   validateCString,
   validateBoolean,
@@ -90,6 +89,8 @@ export interface Settings {
   readonly onEvent: (event: PreforkEvent) => void;
 }
 
+const MOST_WORKERS = 1024;
+
 /** What a timer of Node's can be set to. */
 const LONGEST = 0x7fffffff;
 
@@ -124,8 +125,9 @@ export function settle(options: unknown): Settings {
   if (path !== undefined && (port !== undefined || host !== undefined)) {
     throw invalidValue('options.path', 'cannot be combined with port or host', path);
   }
-  const workers = count(options.workers, 'workers', cpuCount());
-  if (workers > 1024) throw invalidType('options.workers', 'at most 1024', workers);
+  const { workers = cpuCount(), backlog = 511 } = options;
+  validateInteger(workers, 'options.workers', 1, MOST_WORKERS);
+  validateInteger(backlog, 'options.backlog', 1, 0x7fffffff); // an int for listen(2)
   const maxRequests = count(options.maxRequests, 'maxRequests', Infinity);
   const hangTimeout = duration(options.hangTimeout, 'hangTimeout', 0);
   return {
@@ -135,7 +137,7 @@ export function settle(options: unknown): Settings {
     port: port ?? 0,
     host: text(host, 'host'),
     path: text(path, 'path'),
-    backlog: count(options.backlog, 'backlog', 511),
+    backlog,
     maxMemory: count(options.maxMemory, 'maxMemory', Infinity),
     maxRequests,
     maxRequestsJitter: count(
