@@ -25,6 +25,13 @@ namespace {
 // What one read(2) and write(2) move. 256 KB stays in the second-level cache between the two.
 constexpr size_t kBufferBytes = 256 * 1024;
 
+// How a folder is opened to reach files in it by name: that takes the right to search it, and not to list it.
+#if defined(O_PATH)
+constexpr int kSearch = O_PATH | O_DIRECTORY | O_CLOEXEC;
+#else
+constexpr int kSearch = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+#endif
+
 class SmallFiles {
  public:
   SmallFiles(int from, int to, const std::string& temporary, bool replace)
@@ -182,9 +189,9 @@ Napi::Value CopyFiles(const Napi::CallbackInfo& info) {
   const bool replace = info[5].As<Napi::Boolean>();
   FailureList failures(env);
 
-  const UniqueFd from(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd from(open(folder.c_str(), kSearch));
   const Failure no_source = from.valid() ? Failure() : Failed("open");
-  const UniqueFd to(open(to_folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd to(open(to_folder.c_str(), kSearch));
   const Failure no_target = to.valid() ? Failure() : Failed("open");
   SmallFiles files(from.get(), to.get(), temporary, replace);
   for (uint32_t index = 0; index < names.Length(); index++) {

@@ -42,6 +42,8 @@ function jobCount(text: string): number {
 }
 
 async function cp(paths: readonly BytePath[], options: Options): Promise<number> {
+  // Whoever reads our output may be gone, or the disk be full that it goes to: the copy goes on, and its exit code tells.
+  process.stderr.on('error', () => {});
   const started = performance.now();
   const quiet = options.quiet === true;
   const to = paths.at(-1) as BytePath;

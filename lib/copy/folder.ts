@@ -75,6 +75,7 @@ export function lookAt(path: BytePath, follow: boolean): Stats | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (follow && code === 'ELOOP') return undefined; // a symbolic link that leads nowhere, like one to what is not there
     throw error;
   }
 }

@@ -81,25 +81,34 @@ export function reasonOf(error: unknown): string {
  * Find out what copying `sources` to `destination` takes, as `cp -r` understands them: into an existing folder, or else
  * under this name.
  *
- * @throws {@link Refusal} a source is not there, is the destination or has it inside.
+ * @throws {@link Refusal} a source is not there, is the destination or has it inside, or would get the name of another one.
  */
 export function makePlan(sources: readonly BytePath[], destination: BytePath, force: boolean): Plan {
-  return new Planner(force).plan(sources, destination);
+  return new Planner(force, sources.length > 1).plan(sources, destination);
 }
 
 /** What a name of the target stands for before the copy. */
 type Named = Pick<Entry, 'kind' | 'dev' | 'ino'>;
+
+/** What becomes a name of the target: its source, and of a folder its index in `folders`. */
+interface Planned {
+  readonly source: BytePath;
+  readonly folder?: number;
+}
 
 class Planner {
   readonly #force: boolean;
   readonly #plan: Plan = { folders: [], files: [], links: [], skipped: [], problems: [], bytes: 0 };
   /** The first name of each file that has several, by its identity. */
   readonly #firsts = new Map<string, number>();
+  /** What becomes each name of the target. One source alone wants no name twice: then it is not kept. */
+  readonly #planned: Map<BytePath, Planned> | undefined;
   /** Folders still to be read, deepest last. */
   readonly #open: PlannedFolder[] = [];
 
-  constructor(force: boolean) {
+  constructor(force: boolean, severalSources: boolean) {
     this.#force = force;
+    this.#planned = severalSources ? new Map() : undefined;
   }
 
   plan(sources: readonly BytePath[], to: BytePath): Plan {
@@ -114,27 +123,28 @@ class Planner {
     if (!into && lookAt(parent, true)?.isDirectory() !== true) {
       throw new Refusal(`there is no folder '${textOf(parent)}' to make '${destination}' in`);
     }
-    const targets = new Set<string>();
     for (const from of sources) {
       const name = nameOf(from);
       // `SOURCE/.` and `SOURCE/..` stand for the content, as in cp: it goes into the destination itself.
-      const target = into && name !== '' && name !== '.' && name !== '..' ? inFolder(to, name) : to;
-      if (targets.has(target) && target !== to) {
-        throw new Refusal(`'${textOf(from)}' and another source would both become '${textOf(target)}'`);
-      }
-      targets.add(target);
-      this.#addSource(from, target);
+      const isContent = name === '' || name === '.' || name === '..';
+      this.#addSource(from, into && !isContent ? inFolder(to, name) : to, into && isContent);
     }
+    this.#open.reverse(); // what the first source has comes first
     for (let folder = this.#open.pop(); folder !== undefined; folder = this.#open.pop()) this.#readFolder(folder);
     return this.#plan;
   }
 
-  #addSource(from: BytePath, target: BytePath): void {
+  /** `isDestination`: the target is the folder that the user named. Only that may be a symbolic link to one. */
+  #addSource(from: BytePath, target: BytePath, isDestination: boolean): void {
     const source = textOf(from);
     const stats = lookAt(from, false);
     if (stats === undefined) throw new Refusal(`there is no '${source}'`);
     const kind = kindOf(stats.mode);
-    const old = lookAt(target, kind === 'folder');
+    const other = this.#planned?.get(target);
+    if (other !== undefined && (kind !== 'folder' || other.folder === undefined || isAt(other.source, stats))) {
+      throw new Refusal(`'${source}' and '${textOf(other.source)}' would both become '${textOf(target)}'`);
+    }
+    const old = lookAt(target, isDestination);
     if (old !== undefined && old.dev === stats.dev && old.ino === stats.ino) {
       throw new Refusal(`'${source}' and '${textOf(target)}' are the same ${kind}`);
     }
@@ -173,7 +183,7 @@ class Planner {
     }
     for (const entry of entries) {
       const { name } = entry;
-      if (entry.kind === 'file' && !folder.exists && entry.links === 1) {
+      if (entry.kind === 'file' && !folder.exists && entry.links === 1 && this.#planned === undefined) {
         this.#addFile(folder.source, name, folder.target, name, entry); // the usual case
       } else {
         this.#add(inFolder(folder.source, name), inFolder(folder.target, name), entry, present.get(name));
@@ -190,10 +200,13 @@ class Planner {
         if (old !== undefined && old.kind !== 'folder') {
           return this.#problem(target, `is a ${old.kind}, and a folder is not put in its place`);
         }
+        if (this.#isTaken(source, target, true)) return;
         return this.#addFolder(source, target, old !== undefined);
       case 'file':
       case 'symlink':
         if (old !== undefined && !this.#mayReplace(source, target, entry, old)) return;
+        if (this.#isTaken(source, target, false)) return;
+        this.#planned?.set(target, { source });
         if (entry.kind === 'symlink') this.#plan.links.push({ source, target });
         else this.#addNamedFile(source, target, entry);
         return;
@@ -218,6 +231,14 @@ class Planner {
       return true;
     }
     return false;
+  }
+
+  /** Whether another source becomes this already. Folders are merged; of two files one would be lost. */
+  #isTaken(source: BytePath, target: BytePath, isFolder: boolean): boolean {
+    const other = this.#planned?.get(target);
+    if (other === undefined || (isFolder && other.folder !== undefined)) return false;
+    this.#problem(source, `'${textOf(other.source)}' becomes '${textOf(target)}' already`);
+    return true;
   }
 
   #addNamedFile(source: BytePath, target: BytePath, entry: Entry): void {
@@ -247,7 +268,9 @@ class Planner {
       return;
     }
     const folder = { source, target, exists, stats };
-    this.#plan.folders.push(folder);
+    const index = this.#planned?.get(target)?.folder ?? this.#plan.folders.length;
+    this.#plan.folders[index] = folder; // merged with another one: the last gives the attributes
+    this.#planned?.set(target, { source, folder: index });
     this.#open.push(folder);
   }
 
@@ -260,6 +283,12 @@ class Planner {
 function isSame(one: Pick<Entry, 'dev' | 'ino'>, other: Pick<Entry, 'dev' | 'ino'>): boolean {
   const identity = identityOf(one);
   return identity !== '' && identity === identityOf(other);
+}
+
+/** Whether a path leads to this file or folder. */
+function isAt(path: BytePath, file: Pick<Entry, 'dev' | 'ino'>): boolean {
+  const stats = lookAt(path, false);
+  return stats !== undefined && isSame(stats, file);
 }
 
 /** Whether a symbolic link ends at this file. */

@@ -15,6 +15,7 @@ import { codedError, ForkLimitError, PosixError, type ForkLimit } from '../error
 import { mainGlobal } from '../main-context';
 import { native } from '../native';
 import { invalidType, validateCString, validateFd, validateInteger, validateObject } from '../validate';
+import { emptyInChild } from './at-fork';
 import { dup, dup2, pipe, setInheritable } from './fd';
 import { fork } from './fork';
 import { setsid } from './identity';
@@ -223,13 +224,14 @@ function giveUp(writing: number, error: unknown): never {
   }
 }
 
+/** The pipe to the caller, in a daemon that has yet to get ready. The caller waits for its end: what it forks lets go of it. */
+const unreported = emptyInChild(new Set<number>(), (fd) => closeSync(fd));
+
 /** The daemon's `ready()`: the first call reports, others do nothing. */
 function once(writing: number): () => void {
-  const owner = native.getpid();
-  let open = true;
+  unreported.add(writing);
   return () => {
-    if (!open || native.getpid() !== owner) return;
-    open = false;
+    if (!unreported.delete(writing)) return;
     try {
       report(writing, { ready: true });
     } catch (error) {

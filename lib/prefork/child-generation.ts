@@ -46,11 +46,11 @@ export class ChildGeneration {
   #settleReady!: { resolve: () => void; reject: (error: Error) => void };
 
   /** @throws What `fork()` throws; no process was made then. */
-  constructor(plan: Omit<GenerationPlan, 'channel'>, listener: GenerationListener) {
+  constructor(plan: Omit<GenerationPlan, 'channel' | 'lifeline'>, listener: GenerationListener) {
     this.number = plan.generation;
     this.#listener = listener;
     const [mine, its] = native.socketpair();
-    // Every process of the generation inherits the writing end, and nobody writes: when the last one ends, so does the pipe.
+    // The generation and its workers have the writing end, and nobody writes: when the last one ends, so does the pipe.
     const [lifeline, held] = native.pipe2(0, 'pipe2');
     native.setCloseOnExec(lifeline, true);
     native.setCloseOnExec(held, true);
@@ -58,7 +58,7 @@ export class ChildGeneration {
       this.pid = startClean(() => {
         closeSync(mine);
         closeSync(lifeline);
-        return runGeneration({ ...plan, channel: its });
+        return runGeneration({ ...plan, channel: its, lifeline: held });
       }, `generation ${plan.generation}`);
     } catch (error) {
       closeSync(mine);

@@ -64,6 +64,11 @@ export class ChildWorker {
     void this.#wait();
   }
 
+  /** In a fork of its parent: it is the parent's. */
+  abandon(): void {
+    this.#channel.close();
+  }
+
   /** Tell it to end. */
   end(manner: Manner, reason: PreforkReason, timeout: number): void {
     this.state = 'retiring';

@@ -5,7 +5,9 @@
  *                                        ^                  │ died: back-off          ^
  *                                        └──────────────────┘ limit: successor first  │ told so, or the master died
  */
+import { closeSync } from 'node:fs';
 import { mainGlobal } from '../main-context';
+import { emptyInChild } from '../posix/at-fork';
 import { backoff, STABLE } from './backoff';
 import { Channel } from './channel';
 import { ChildWorker, type WorkerListener } from './child-worker';
@@ -14,7 +16,7 @@ import type { EventBody, PreforkReason } from './events';
 import { processMemory } from './memory';
 import { errorText, type Command, type ErrorText, type FromGeneration, type Manner } from './messages';
 import type { Settings } from './options';
-import { takeSignals } from './worker';
+import { never, takeSignals } from './worker';
 
 /** What a generation is made from; all of it inherited. */
 export interface GenerationPlan {
@@ -22,6 +24,8 @@ export interface GenerationPlan {
   readonly generation: number;
   readonly listener: number;
   readonly channel: number;
+  /** Open as long as the generation or a worker of it lives: {@link ChildGeneration.ended}. */
+  readonly lifeline: number;
 }
 
 /** Milliseconds between looks at the workers. */
@@ -49,13 +53,20 @@ export async function runGeneration(plan: GenerationPlan): Promise<void> {
   await new Generation(plan).run();
 }
 
+/** The generation that this process is. */
+const generations = emptyInChild(new Set<Generation>(), (generation) => generation.abandon());
+
 class Generation implements WorkerListener {
   readonly #settings: Settings;
   readonly #channel: Channel<Command, FromGeneration>;
   readonly #slots: Slot[];
   readonly #workers = new Set<ChildWorker>();
   #app: unknown;
+  readonly #leaveSignals: () => void;
   #wasReady = false;
+  /** In a worker, which inherits the socket. */
+  #isForking = false;
+  #isAbandoned = false;
   #ending: Manner | undefined;
   /** Workers in a row that died before they were ready. */
   #startFailures = 0;
@@ -70,7 +81,8 @@ class Generation implements WorkerListener {
       (command) => this.#obey(command),
       () => this.#end('stop', 'parent-died', this.#settings.stopTimeout),
     );
-    takeSignals(() => this.#end('stop', 'signal', this.#settings.stopTimeout));
+    this.#leaveSignals = takeSignals(() => this.#end('stop', 'signal', this.#settings.stopTimeout));
+    generations.add(this);
   }
 
   async run(): Promise<void> {
@@ -81,6 +93,7 @@ class Generation implements WorkerListener {
     } catch (error) {
       this.#fail(errorText(error));
     }
+    if (this.#isAbandoned) await never;
     if (this.#ending === undefined) {
       await collectGarbage();
       this.#tell({ type: 'loaded', milliseconds: performance.now() - begun });
@@ -90,6 +103,19 @@ class Generation implements WorkerListener {
     this.#checkOver();
     await this.#isOver;
     await this.#channel.end();
+  }
+
+  /** In a fork that the application made: the workers are its parent's. */
+  abandon(): void {
+    if (this.#isForking) return;
+    this.#isAbandoned = true;
+    this.#channel.close();
+    for (const worker of this.#workers) worker.abandon();
+    for (const slot of this.#slots) clearTimeout(slot.retry);
+    this.#workers.clear();
+    closeSync(this.plan.lifeline);
+    closeSync(this.plan.listener);
+    this.#leaveSignals();
   }
 
   onReady(worker: ChildWorker): void {
@@ -161,10 +187,11 @@ class Generation implements WorkerListener {
   /** Start a worker in a place where none serves, or the successor of the one that does. */
   #fork(slot: Slot): void {
     if (this.#ending !== undefined || slot.successor !== undefined || slot.retry !== undefined) return;
-    const { settings, generation, listener } = this.plan;
+    const { settings, generation, listener, lifeline } = this.plan;
     let worker: ChildWorker;
+    this.#isForking = true;
     try {
-      worker = new ChildWorker({ settings, app: this.#app, id: slot.id, generation, listener }, this);
+      worker = new ChildWorker({ settings, app: this.#app, id: slot.id, generation, listener, lifeline }, this);
     } catch (error) {
       // No process could be made (EAGAIN, ENOMEM): as if it had died at once.
       slot.failures += 1;
@@ -173,10 +200,14 @@ class Generation implements WorkerListener {
         return this.#fail(errorText(error));
       }
       return this.#retry(slot);
+    } finally {
+      this.#isForking = false; // in the generation: the worker does not come back here
     }
     slot.successor = worker;
     this.#workers.add(worker);
     this.#tell({ type: 'worker-started', worker: slot.id, workerPid: worker.pid });
+    // The master's limit is for the generation as a whole, until it first serves: a later worker is nobody else's affair.
+    setTimeout(() => worker.state === 'starting' && this.#kill(worker, 'hang'), settings.startTimeout).unref();
   }
 
   #retire(worker: ChildWorker, reason: PreforkReason): void {
@@ -200,6 +231,7 @@ class Generation implements WorkerListener {
   }
 
   #end(manner: Manner, reason: PreforkReason, timeout: number): void {
+    if (this.#isAbandoned) return;
     const rank: readonly (Manner | undefined)[] = [undefined, 'retire', 'stop', 'kill'];
     if (rank.indexOf(manner) <= rank.indexOf(this.#ending)) return;
     this.#ending = manner;
@@ -231,8 +263,14 @@ class Generation implements WorkerListener {
   #watch(): void {
     const { maxMemory, hangTimeout } = this.#settings;
     if (maxMemory === Infinity && hangTimeout === Infinity) return;
+    const interval = Math.min(LOOK, hangTimeout / 4);
+    let looked = performance.now();
     const look = (): void => {
+      // Time in which this process did not run either (Ctrl-Z stops all of them) says nothing about the workers.
+      const missed = Math.max(0, performance.now() - looked - interval);
+      looked = performance.now();
       for (const worker of this.#workers) {
+        worker.lastSign += missed;
         if (worker.state === 'starting') continue;
         if (hangTimeout !== Infinity) {
           if (performance.now() - worker.lastSign > hangTimeout) this.#kill(worker, 'hang');
@@ -243,7 +281,7 @@ class Generation implements WorkerListener {
         }
       }
     };
-    setInterval(look, Math.min(LOOK, hangTimeout / 4)).unref();
+    setInterval(look, interval).unref();
   }
 
   #tell(event: EventBody): void {

@@ -7,10 +7,13 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { connect, createServer, type ListenOptions, type Server } from 'node:net';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { PosixError } from '../errors';
 import { native } from '../native';
 import type { PreforkAddress } from './events';
+
+/** Bytes of a Unix socket's path, unix(7). */
+const LONGEST = process.platform === 'darwin' ? 104 : 108;
 
 /** A bound socket. */
 export interface Listener {
@@ -67,23 +70,33 @@ export async function listenAtPath<S extends Server>(
   backlog: number,
   beforeItIsKnown: (own: string) => void = () => {},
 ): Promise<{ server: S; remove: () => void }> {
+  // Hardly longer than the path itself, which may be as long as a socket's can be.
+  const name = `.${randomBytes(9).toString('base64url')}`.slice(0, Math.max(basename(path).length, 5));
+  const own = join(dirname(path), name);
+  // libuv of Node 20 and 22 would take the beginning of it.
+  if (Buffer.byteLength(own) > LONGEST) throw new PosixError(constants.errno.ENAMETOOLONG, 'listen', { path });
   if (await isAlive(path))
     throw Object.assign(new PosixError(constants.errno.EADDRINUSE, 'listen', { path }), { address: path });
-  const own = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
-  await listening(server, { path: own, backlog });
+  try {
+    await listening(server, { path: own, backlog });
+  } catch (error) {
+    const { message } = error as Error;
+    throw Object.assign(error as Error, { address: path, message: message.replace(own, path) }); // the name that is known
+  }
+  const place = resolve(path); // for the time when the working directory is another one
   try {
     beforeItIsKnown(own);
-    renameSync(own, path);
+    renameSync(own, place);
   } catch (error) {
     server.close();
     throw error;
   }
-  const { ino, dev } = lstatSync(path);
+  const { ino, dev } = lstatSync(place);
   return {
     server,
     remove() {
-      const now = lstatSync(path, { throwIfNoEntry: false });
-      if (now?.ino === ino && now.dev === dev) rmSync(path);
+      const now = lstatSync(place, { throwIfNoEntry: false });
+      if (now?.ino === ino && now.dev === dev) rmSync(place);
     },
   };
 }

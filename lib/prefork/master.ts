@@ -355,7 +355,14 @@ class Master implements GenerationListener {
 
   #tell(event: EventBody, generation?: ChildGeneration, time = Date.now()): void {
     const pid = generation?.pid ?? mainGlobal.process.pid;
-    this.settings.onEvent({ ...event, time, generation: generation?.number ?? 0, pid });
+    try {
+      this.settings.onEvent({ ...event, time, generation: generation?.number ?? 0, pid });
+    } catch (error) {
+      // Uncaught as that of any listener; thrown here it would leave undone what is being told of.
+      setImmediate(() => {
+        throw error;
+      });
+    }
   }
 }
 

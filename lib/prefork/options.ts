@@ -1,7 +1,6 @@
 /** The options of `prefork()`, checked and completed. */
 import { cpuCount } from '../process/cpu-count';
 import {
-  invalidType,
   invalidValue,
   validateCString,
   validateBoolean,
@@ -51,7 +50,7 @@ export interface PreforkOptions<App> {
   readonly hangTimeout?: number | undefined;
   /** Milliseconds that requests have to finish in, when a worker is to end. Default: 30,000. */
   readonly stopTimeout?: number | undefined;
-  /** Milliseconds that a generation has to load and to start its workers in. Default: 60,000. */
+  /** Milliseconds that a generation has to load and to start its workers in, and a later worker to start. Default: 60,000. */
   readonly startTimeout?: number | undefined;
   /** Milliseconds before a worker that failed is started again; doubled for each failure in a row. Default: 100. */
   readonly restartDelay?: number | undefined;
@@ -90,6 +89,8 @@ export interface Settings {
   readonly onEvent: (event: PreforkEvent) => void;
 }
 
+const MOST_WORKERS = 1024;
+
 /** What a timer of Node's can be set to. */
 const LONGEST = 0x7fffffff;
 
@@ -124,8 +125,9 @@ export function settle(options: unknown): Settings {
   if (path !== undefined && (port !== undefined || host !== undefined)) {
     throw invalidValue('options.path', 'cannot be combined with port or host', path);
   }
-  const workers = count(options.workers, 'workers', cpuCount());
-  if (workers > 1024) throw invalidType('options.workers', 'at most 1024', workers);
+  const { workers = cpuCount(), backlog = 511 } = options;
+  validateInteger(workers, 'options.workers', 1, MOST_WORKERS);
+  validateInteger(backlog, 'options.backlog', 1, 0x7fffffff); // an int for listen(2)
   const maxRequests = count(options.maxRequests, 'maxRequests', Infinity);
   const hangTimeout = duration(options.hangTimeout, 'hangTimeout', 0);
   return {
@@ -135,7 +137,7 @@ export function settle(options: unknown): Settings {
     port: port ?? 0,
     host: text(host, 'host'),
     path: text(path, 'path'),
-    backlog: count(options.backlog, 'backlog', 511),
+    backlog,
     maxMemory: count(options.maxMemory, 'maxMemory', Infinity),
     maxRequests,
     maxRequestsJitter: count(

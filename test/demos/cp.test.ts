@@ -236,6 +236,43 @@ describe('where it goes', () => {
     expect(lstatSync(at('link')).isSymbolicLink()).toBe(true);
   });
 
+  test('folders of the same name from several sources are merged', async () => {
+    write('one/folder/deep/a', 'a');
+    write('one/folder/only-one', '1');
+    write('two/folder/deep/b', 'b');
+    chmodSync(at('two/folder'), 0o711);
+    for (const [to, ...sources] of [
+      ['named', 'one/folder', 'two/folder'],
+      ['content', 'one/.', 'two/.'],
+    ] as const) {
+      mkdirSync(at(to));
+      await copied([...sources, to]);
+      expect(readFileSync(at(to, 'folder/deep/a'), 'utf8')).toBe('a');
+      expect(readFileSync(at(to, 'folder/deep/b'), 'utf8')).toBe('b');
+      expect(readFileSync(at(to, 'folder/only-one'), 'utf8')).toBe('1');
+      expect(lstatSync(at(to, 'folder')).mode & 0o777).toBe(0o711); // the last one's
+    }
+  });
+
+  test.each([[[]], [['--force']]])('a file does not take the place of another source’s, %j', async (options) => {
+    write('one/file', 'one');
+    write('one/mixed', 'a file');
+    mkdirSync(at('two'));
+    write('outside', 'outside');
+    symlinkSync('../outside', at('two/file'));
+    write('two/mixed/file');
+    write('two/rest');
+    mkdirSync(at('to'));
+    const run = await cp(['one/.', 'two/.', 'to', '-q', ...options]);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain("two/./file: 'one/./file' becomes 'to/file' already\n");
+    expect(run.stderr).toContain("two/./mixed: 'one/./mixed' becomes 'to/mixed' already\n");
+    expect(readFileSync(at('to/file'), 'utf8')).toBe('one');
+    expect(readFileSync(at('to/mixed'), 'utf8')).toBe('a file');
+    expect(readFileSync(at('to/rest'), 'utf8')).toBe('two/rest');
+    expect(readFileSync(at('outside'), 'utf8')).toBe('outside');
+  });
+
   test('a symbolic link is copied as one', async () => {
     write('file');
     symlinkSync('file', at('link'));
@@ -298,6 +335,31 @@ describe('what exists', () => {
     expect(contentOf(at('copy'))).toEqual(contentOf(at('tree')));
     expect(readFileSync(at('outside'), 'utf8')).toBe('outside');
     expect(temporaries()).toEqual([]);
+  });
+
+  test('a symbolic link in a circle is replaced with --force, like any other', async () => {
+    write('file');
+    symlinkSync('circle', at('circle'));
+    const run = await cp(['file', 'circle', '-q']);
+    expect(run).toMatchObject({ code: 1 });
+    expect(run.stderr).toContain('file: its target exists; --force overwrites');
+    await copied(['file', 'circle', '-q', '--force']);
+    expect(readFileSync(at('circle'), 'utf8')).toBe('file');
+  });
+
+  test('a symbolic link to a folder is followed as the destination, and not inside of it', async () => {
+    write('source/folder/file');
+    mkdirSync(at('outside'));
+    mkdirSync(at('to'));
+    symlinkSync('../outside', at('to/folder'));
+    for (const source of ['source/folder', 'source/.']) {
+      const run = await cp([source, 'to', '-f', '-q']);
+      expect(run).toMatchObject({ code: 1 });
+      expect(run.stderr).toContain('to/folder: is a symlink, and a folder is not put in its place');
+      expect(readdirSync(at('outside'))).toEqual([]);
+    }
+    await copied(['source/folder/.', 'to/folder', '-q']);
+    expect(readdirSync(at('outside'))).toEqual(['file']);
   });
 
   test('whoever has a file open goes on with what they opened', async () => {
@@ -376,11 +438,15 @@ describe('what is refused, with nothing changed', () => {
     [['file', 'tree', 'missing'], /'missing' is not a folder/],
     [['file', 'file/below'], /there is no folder 'file'/],
     [['file', 'tree/../file', 'to'], /would both become 'to\/file'/],
+    [['tree', './tree/', 'to'], /would both become 'to\/tree'/],
+    [['tree/.', 'tree/.', 'to'], /would both become 'to'/],
+    [['file', 'circle/below'], /there is no folder 'circle'/],
   ])('cp %j', async (args, words) => {
     write('file');
     write('tree/sub/file');
     mkdirSync(at('to'));
     symlinkSync('tree/sub', at('link-to-sub'));
+    symlinkSync('circle', at('circle'));
     linkSync(at('file'), at('second-name'));
     const before = contentOf(folder);
     const run = await cp(args);
@@ -448,6 +514,17 @@ describe('what cannot be copied', () => {
     expect(readFileSync(at('to/tree/open/file'), 'utf8')).toBe('tree/open/file');
     for (const closed of ['tree/closed', 'to/tree/closed']) chmodSync(at(closed), 0o755);
     expect(temporaries()).toEqual([]);
+  });
+
+  test('folders that may be searched and not listed: files go out of them and into them', async () => {
+    write('from/file', 'content');
+    mkdirSync(at('to'));
+    chmodSync(at('from'), 0o111);
+    chmodSync(at('to'), 0o311);
+    if (isRoot) execFileSync('chown', ['-R', '65534', folder]);
+    const run = await cp(['from/file', 'to', '-q'], isRoot ? { wrapper: ['setpriv', '--reuid=65534'] } : {});
+    expect(run).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    expect(readFileSync(at('to/file'), 'utf8')).toBe('content');
   });
 });
 
@@ -565,6 +642,17 @@ describe('progress', () => {
     expect(run.stdout.lastIndexOf('\u001b[?25h')).toBeGreaterThan(run.stdout.lastIndexOf('\u001b[?25l'));
     expect(contentOf(at('copy'))).toEqual(contentOf(at('tree')));
   });
+
+  test.each(['2>/dev/full', '2>&1 | true'])(
+    'a report that nobody can read does not end the copy: %s',
+    async (where) => {
+      for (let i = 0; i < 400; i++) write(`tree/${i}`, `${i}`);
+      const line = `{ { "$@" cp tree copy -j 2; echo "code $?" >&3; } ${where}; } 3>&1`;
+      const run = await runNode([cliPath], { cwd: folder, wrapper: ['sh', '-c', line, 'sh'] });
+      expect(run).toMatchObject({ stdout: 'code 0\n', stderr: '' });
+      expect(readdirSync(at('copy'))).toHaveLength(400);
+    },
+  );
 
   test('nothing at all with --quiet', async () => {
     write('tree/file');

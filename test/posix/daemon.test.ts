@@ -324,4 +324,30 @@ describe('daemonize', () => {
     const failed = [true, 'ERR_DAEMON_NOT_READY'];
     expect(run.reports).toEqual([{ pid: 0, status: 0 }, 'ready', 0, failed, 4, failed, 4]);
   });
+
+  test('waitUntilReady: the caller does not wait for what the daemon has forked', async () => {
+    const run = await program(async (rf, t) => {
+      for (const end of ['ready', 'dead'] as const) {
+        const [reading, writing] = rf.pipe();
+        const starter = rf.fork();
+        if (starter === 0) {
+          const caller = process.pid;
+          try {
+            const daemon = rf.daemonize({ waitUntilReady: true });
+            require('node:fs').closeSync(writing);
+            if (rf.fork() === 0) return void require('node:fs').readSync(reading, Buffer.alloc(1)); // until the test ends it
+            if (end === 'dead') rf.raise('SIGKILL');
+            return daemon.ready();
+          } catch (error) {
+            t.report([process.pid === caller, (error as NodeJS.ErrnoException).code]);
+            return;
+          }
+        }
+        t.report((await rf.waitpidAsync(starter)).status);
+        require('node:fs').closeSync(writing);
+        require('node:fs').closeSync(reading);
+      }
+    });
+    expect(run.reports).toEqual([0, [true, 'ERR_DAEMON_NOT_READY'], 0]);
+  });
 });

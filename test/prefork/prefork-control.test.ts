@@ -257,6 +257,28 @@ test('the first signal after stop() does not cut off what stop() waits for', asy
   expect(run.reports).toEqual(['finished', 0]);
 });
 
+test('an exception of an onStop callback keeps none of the others from running, and is the worker’s', async () => {
+  const run = await program(async (_rf, t) => {
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end(),
+      serve: (app, worker) => {
+        worker.onStop(() => t.report('first'));
+        worker.onStop(() => Promise.reject(new Error('the second fails')));
+        worker.onStop(() => t.report('third'));
+        return app;
+      },
+      onEvent: (event) => {
+        if (event.type === 'worker-exited') t.report(event.exitCode);
+      },
+    });
+    await server.stop();
+  });
+  expect(run.reports).toEqual(['first', 'third', 1]);
+  expect(run.stderr).toMatch(/^Process worker 1 of generation 1:\nError: the second fails\n/);
+});
+
 test('the status socket answers whatever path it is asked for', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const folder = require('node:fs').mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);

@@ -148,6 +148,49 @@ test('a fork of the master has nothing of the server', async () => {
   expect(run.reports).toEqual(['ERR_PREFORK_STOPPED', { status: 0, body: 'served' }, [15, 'served']]);
 });
 
+test('what a worker or a generation forks is not of the server: it accepts nothing, is told nothing, and is not waited for', async () => {
+  const run = await cleanProgram(
+    async (rf, t) => {
+      const http = require('node:http') as typeof import('node:http');
+      const [readEnd, writeEnd] = rf.pipe();
+      /** Until the test says so; then what it has of the server shows. */
+      const live = (who: string) => {
+        require('node:fs').closeSync(writeEnd);
+        new (require('node:net') as typeof import('node:net')).Socket({ fd: readEnd }).resume().on('close', () => {
+          t.report(who);
+          rf._exit(process.listenerCount('SIGTERM'));
+        });
+      };
+      const server = await t.prefork({
+        workers: 1,
+        host: '127.0.0.1',
+        load: () => {
+          if (rf.fork() === 0) live('forked by the generation');
+        },
+        serve: (_, { onStop }) => {
+          const worker = process.pid;
+          onStop(() => t.report(['stopped', process.pid === worker]));
+          return http.createServer((request, response) => {
+            const isChild = request.url === '/fork' && rf.fork() === 0;
+            if (isChild) return live('forked by the worker');
+            return response.end(String(process.pid));
+          });
+        },
+      });
+      const worker = (await t.http.ask(server.address, '/fork')).body;
+      for (let asked = 0; asked < 20; asked++) {
+        if ((await t.http.ask(server.address)).body !== worker) t.report('the fork has answered');
+      }
+      await server.stop();
+      t.report('all ended');
+      require('node:fs').closeSync(writeEnd);
+    },
+    { grace: 5_000 },
+  );
+  expect(run.reports.slice(0, 2)).toEqual([['stopped', true], 'all ended']);
+  expect(run.reports.slice(2).sort()).toEqual(['forked by the generation', 'forked by the worker']);
+});
+
 test('a worker that hangs is killed and replaced', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const killed: [number, string][] = [];
@@ -174,6 +217,58 @@ test('a worker that hangs is killed and replaced', async () => {
     await server.stop();
   });
   expect(run.reports).toEqual([{ lost: 'ECONNRESET', replaced: true, killed: [[true, 'hang']] }]);
+});
+
+test('workers that were stopped together with their parent, as Ctrl-Z does, have not hung', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const server = await t.prefork({
+      workers: 2,
+      host: '127.0.0.1',
+      hangTimeout: 400,
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end('served'),
+    });
+    const pids = async () => (await server.status()).workers.map(({ pid }) => pid);
+    const before = await pids();
+    const all = [rf.processTree().children[0]?.pid as number, ...before];
+    for (const pid of all) rf.kill(pid, 'SIGSTOP');
+    rf.sleepSync(1_500);
+    for (const pid of all) rf.kill(pid, 'SIGCONT');
+    for (let looks = 0; looks < 20; looks++) await t.http.ask(server.address).then(() => rf.sleepSync(50));
+    t.report([(await pids()).join() === before.join(), (await server.status()).restarts]);
+    await server.stop();
+  });
+  expect(run.reports).toEqual([[true, 0]]);
+});
+
+test('a replacement that does not come to serve is killed after startTimeout, and tried again', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const hang = `${folder}/hang`;
+    const events: string[] = [];
+    const server = await t.prefork({
+      workers: 1,
+      host: '127.0.0.1',
+      startTimeout: 5_000,
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end(String(process.pid)),
+      serve: (app) => {
+        if (!fs.existsSync(hang)) return app;
+        fs.rmSync(hang);
+        for (;;);
+      },
+      onEvent: (event) => {
+        if (event.type === 'worker-killed') events.push(event.reason);
+      },
+    });
+    fs.writeFileSync(hang, '');
+    const first = Number((await t.http.ask(server.address)).body);
+    rf.kill(first, 'SIGKILL');
+    const later = Number((await t.http.ask(server.address)).body); // waits for one that serves
+    t.report([later !== first, events]);
+    await server.stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+  expect(run.reports).toEqual([[true, ['hang']]]);
 });
 
 test('maxRequests: a worker is replaced by a successor that is ready first, and no request is lost', async () => {

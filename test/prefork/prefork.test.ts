@@ -112,6 +112,63 @@ test('a Unix socket is served, a dead one replaced, a live one not, and the path
   ]);
 });
 
+test('a Unix socket whose path is as long as can be, and one whose path is too long', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    const longest = process.platform === 'darwin' ? 103 : 107;
+    const load = () => (_: unknown, response: import('node:http').ServerResponse) => response.end('served');
+    for (const [length, name] of [
+      [longest, 'a-name-of-its-own.sock'],
+      [longest - 3, 'sk'],
+      [longest + 20, 'sk'],
+    ] as const) {
+      const deep = `${folder}/`.padEnd(length - name.length - 1, 'x');
+      fs.mkdirSync(deep, { recursive: true });
+      try {
+        const server = await t.prefork({ workers: 1, path: `${deep}/${name}`, load });
+        t.report((await t.http.ask(`${deep}/${name}`)).body);
+        await server.stop();
+      } catch (error) {
+        t.report((error as NodeJS.ErrnoException).code);
+      }
+      t.report(fs.readdirSync(deep));
+    }
+    fs.rmSync(folder, { recursive: true });
+  });
+  expect(run.reports).toEqual(['served', [], 'served', [], 'ENAMETOOLONG', []]);
+});
+
+test('a Unix socket that cannot be made: the error names the path', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    for (const options of [{ path: `${folder}/none/sock` }, { statusPath: `${folder}/none/sock` }]) {
+      const error: unknown = await t.prefork({ workers: 1, load: () => () => {}, ...options }).catch((e: unknown) => e);
+      const { code, address, message } = error as NodeJS.ErrnoException & { address: string };
+      t.report([code, address.replace(folder, ''), message.replace(folder, '')]);
+    }
+    fs.rmdirSync(folder);
+  });
+  const error = ['EACCES', '/none/sock', 'listen EACCES: permission denied /none/sock'];
+  expect(run.reports).toEqual([error, error]);
+});
+
+test('a Unix socket with a relative path is removed from where it was made', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const fs = require('node:fs') as typeof import('node:fs');
+    const folder = fs.mkdtempSync(`${require('node:os').tmpdir()}/realfork-prefork-`);
+    process.chdir(folder);
+    const server = await t.prefork({ workers: 1, path: 'http.sock', statusPath: 'status.sock', load: () => () => {} });
+    t.report(fs.readdirSync(folder).sort());
+    process.chdir('/');
+    await server.stop();
+    t.report(fs.readdirSync(folder));
+    fs.rmdirSync(folder);
+  });
+  expect(run.reports).toEqual([['http.sock', 'status.sock'], []]);
+});
+
 test('wrong options reject before anything happens', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const load = () => () => {};
@@ -123,6 +180,9 @@ test('wrong options reject before anything happens', async () => {
       { load, workers: 0 },
       { load, workers: 1.5 },
       { load, workers: '2' },
+      { load, workers: 1025 },
+      { load, backlog: Infinity },
+      { load, backlog: 2 ** 31 },
       { load, port: 65536 },
       { load, port: -1 },
       { load, path: '/x', port: 1 },
@@ -148,8 +208,8 @@ test('wrong options reject before anything happens', async () => {
   });
   const [type, range, value] = ['ERR_INVALID_ARG_TYPE', 'ERR_OUT_OF_RANGE', 'ERR_INVALID_ARG_VALUE'];
   expect(run.reports[0]).toEqual([
-    ...[type, type, type, type, range, range, type, range, range, value, value, range, range, range, range],
-    ...[type, type, value],
+    ...[type, type, type, type, range, range, type, range, range, range],
+    ...[range, range, value, value, range, range, range, range, type, type, value],
   ]);
 });
 
@@ -218,6 +278,26 @@ test('workers that always die at start are tried again with growing delays, and 
   expect(run.reports).toEqual([
     { delays: [5, 10, 20, 20], started: 5, code: 'ERR_PREFORK_START', cause: ['RangeError', 'not today'] },
   ]);
+});
+
+test('an exception of onEvent is uncaught, and the server goes on', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    process.on('uncaughtException', (error) => t.report(error.message));
+    const server = await t.prefork({
+      workers: 2,
+      host: '127.0.0.1',
+      load: () => (_: unknown, response: import('node:http').ServerResponse) => response.end('served'),
+      onEvent: (event) => {
+        if (event.type !== 'worker-started') throw new Error(event.type);
+      },
+    });
+    t.report((await t.http.ask(server.address)).body);
+    await server.stop();
+  });
+  expect(run.reports).toContain('served');
+  for (const type of ['listening', 'loaded', 'worker-ready', 'ready', 'stopping', 'worker-exited', 'stopped']) {
+    expect(run.reports).toContain(type);
+  }
 });
 
 test('events tell the life of the server in order', async () => {
