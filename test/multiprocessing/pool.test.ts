@@ -301,6 +301,44 @@ test('a result that cannot be sent fails its task alone, more often than there a
   expect(run.reports.slice(0, 8)).toEqual([one, one, one, one, one, one, [1, 2], 'MaybeEncodingError']);
 });
 
+test('O08 an error of another realm, a proxy, an error that carries a closed socket: each arrives, and the worker lives', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { runInNewContext } = require('node:vm') as typeof import('node:vm');
+    const { createServer, Socket } = require('node:net') as typeof import('node:net');
+    const pool = new t.mp.Pool(1);
+    const throwers = {
+      foreign: () => runInNewContext('function far() { throw new RangeError("far") }; far()'),
+      revoked() {
+        const { proxy, revoke } = Proxy.revocable({}, {});
+        revoke();
+        throw proxy;
+      },
+      socket() {
+        throw Object.assign(new TypeError('request'), { socket: new Socket(), server: createServer(), code: 'E_OWN' });
+      },
+    };
+    const work = (name: keyof typeof throwers | 'pid') => (name === 'pid' ? process.pid : throwers[name]());
+    const pid = await pool.run(work, 'pid');
+    const thrown = (name: keyof typeof throwers) =>
+      pool.run(work, name).catch((error: Error & { remoteStack: string }) => error) as Promise<
+        Error & { remoteStack: string }
+      >;
+    const foreign = await thrown('foreign');
+    t.report([foreign instanceof RangeError, foreign.message, /at far /.test(foreign.remoteStack)]);
+    t.report([(await thrown('revoked')).name]);
+    const failed = await thrown('socket');
+    t.report([failed.name, failed.message, Object.entries(failed)]);
+    t.report((await pool.run(work, 'pid')) === pid);
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([
+    [true, 'far', true],
+    ['MaybeEncodingError'],
+    ['TypeError', 'request', [['code', 'E_OWN']]],
+    true,
+  ]);
+});
+
 test('an error whose own properties throw when they are read fails its task, and its worker lives', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(1);
