@@ -821,8 +821,10 @@ export class Scheduler implements WorkerListener {
   stats(): PoolStats {
     let running = 0;
     for (const worker of this.#workers) running += worker.sent.length;
+    let queued = 0;
+    for (const task of this.#queue) if (!task.settled) queued++; // those given up leave it when their turn comes
     return {
-      queued: this.#queue.length,
+      queued,
       running,
       done: this.#done,
       failed: this.#failed,

@@ -437,6 +437,26 @@ test('events and stats', async () => {
   ]);
 });
 
+test('stats count no task as queued that was given up', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(1);
+    const started = new t.mp.Event();
+    const work = (first: boolean) => (first ? (started.set(), new Promise(() => {})) : 1);
+    const first = pool.run(work, true).catch(() => {});
+    await started.wait();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const others = Array.from({ length: 9 }, () => pool.apply(work, [false], { signal }).catch(() => {}));
+    const { queued } = pool.stats();
+    controller.abort();
+    t.report([queued, pool.stats().queued, pool.stats().running]);
+    await Promise.all(others);
+    await pool[Symbol.asyncDispose]();
+    await first;
+  });
+  expect(run.reports).toEqual([[9, 0, 1]]);
+});
+
 test('a listener may wait for tasks, also of the worker that it is told of', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(1);
