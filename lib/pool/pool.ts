@@ -60,7 +60,7 @@ export interface TaskOptions {
 /** Options of {@link Pool.apply}. */
 export interface ApplyOptions extends TaskOptions {
   /** A last argument: an object, for options by name. */
-  readonly kwargs?: object | undefined;
+  readonly kwargs?: object | null | undefined;
 }
 
 /** Options of {@link Pool.map} and its relatives. `signal` and `timeout` are those of each chunk. */
@@ -252,7 +252,11 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     let timeout = Infinity;
     if (options !== undefined) {
       ({ signal, timeout } = taskOptions(options));
-      if (options.kwargs !== undefined) values = [...(values as unknown[]), options.kwargs];
+      const { kwargs } = options;
+      if (kwargs != null) {
+        validateObject(kwargs, 'options.kwargs');
+        values = [...(values as unknown[]), kwargs];
+      }
     }
     this.#submit(fn, Mode.Call, values, receiver, { signal, timeout, trace: traceOf(fn, entry) });
   }

@@ -424,6 +424,7 @@ test('wrong arguments of tasks', async () => {
       ['starmap', () => 1, [5]],
       ['apply', () => 1, [], { signal: 1 }],
       ['apply', () => 1, [], { timeout: 'x' }],
+      ['apply', () => 1, [], { kwargs: 5 }],
       ['applyAsync', () => 1, [], { callback: 1 }],
       ['imap', () => 1, 5],
       ['imap', 5, []],
@@ -436,14 +437,16 @@ test('wrong arguments of tasks', async () => {
       }
     }
     t.report(codes);
+    t.report(await pool.apply?.((...given: unknown[]) => given, [1], { kwargs: null }));
     pool.terminate?.();
   });
   expect(run.reports).toEqual([
     [
       ...new Array<string>(3).fill('INVALID_ARG_TYPE'),
       'OUT_OF_RANGE',
-      ...new Array<string>(6).fill('INVALID_ARG_TYPE'),
+      ...new Array<string>(7).fill('INVALID_ARG_TYPE'),
     ],
+    [1],
   ]);
 });
 
