@@ -498,7 +498,6 @@ export class Scheduler implements WorkerListener {
     if (this.#state === State.Run && !wasLeaving && this.#fillAt === Infinity) {
       this.#fillAt = performance.now() + FILL_AFTER;
     }
-    if (this.#state === State.Terminate) this.#failQueued(terminated());
     this.#pump();
     this.#checkJoined();
     this.#updateAlive();
@@ -759,6 +758,7 @@ export class Scheduler implements WorkerListener {
   terminate(): void {
     if (this.#isAbandoned || this.#state === State.Terminate) return;
     this.#state = State.Terminate;
+    this.#broken ??= terminated(); // also for a task whose arguments are being read: a getter among them has called this
     this.#fillAt = Infinity;
     const killAt = performance.now() + this.#options.gracePeriod;
     for (const worker of [...this.#workers, ...this.#leaving]) {

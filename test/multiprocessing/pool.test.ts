@@ -546,6 +546,34 @@ test('terminate ends 10,000 sleeping tasks at once, and what they came to is an 
   ]);
 });
 
+test('terminate() called while arguments are read fails their task, and nothing hangs', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const same = (x: unknown) => x;
+    const code = (error: unknown) => (error as { code: string }).code;
+    for (const hand of [
+      (pool: InstanceType<typeof t.mp.Pool>, from: object) => pool.run(same, from),
+      (pool: InstanceType<typeof t.mp.Pool>, from: Iterable<unknown>) => pool.map(same, from),
+      (pool: InstanceType<typeof t.mp.Pool>, from: Iterable<unknown>) => pool.mapAsync(same, from).get(),
+      async (pool: InstanceType<typeof t.mp.Pool>, from: object) => pool.applySync(same, [from]),
+    ]) {
+      const pool = new t.mp.Pool(1);
+      await pool.run(same, 1);
+      const from = {
+        get value() {
+          pool.terminate();
+          return 1;
+        },
+        *[Symbol.iterator]() {
+          yield this.value;
+        },
+      };
+      t.report(await hand(pool, Object.defineProperty(from, Symbol.iterator, { enumerable: false })).catch(code));
+      await pool.join();
+    }
+  });
+  expect(run.reports).toEqual(Array(4).fill('ERR_POOL_TERMINATED'));
+});
+
 test('map fails only when every chunk has been done', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const [memory] = [new t.mp.SharedMemory({ create: true, size: 8 })];
