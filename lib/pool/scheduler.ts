@@ -120,6 +120,7 @@ export class Scheduler implements WorkerListener {
   #forked = 0;
 
   #falseStarts = 0;
+  /** The end of a pause; 0 when there is none, or tick() has seen its end. */
   #mayForkAt = 0;
   /** Why there is no worker: the last fork failed. */
   #forkFailure: { readonly error: unknown } | undefined;
@@ -657,7 +658,10 @@ export class Scheduler implements WorkerListener {
         worker.signal('SIGKILL');
       }
     }
-    if (this.#mayForkAt <= now && this.#queue.length > 0) this.#pump();
+    if (this.#mayForkAt <= now) {
+      this.#mayForkAt = 0;
+      if (this.#queue.length > 0) this.#pump();
+    }
     if (this.#fillAt <= now) this.#fill(now); // after those that are wanted: a fork that fails puts off both
     this.#armTimer();
   }
@@ -665,7 +669,7 @@ export class Scheduler implements WorkerListener {
   /** The next time at which something has to be done, Infinity when there is nothing. */
   #nextDeadline(): number {
     let next = this.#fillAt;
-    if (this.#queue.length > 0 && this.#mayForkAt > performance.now()) next = Math.min(next, this.#mayForkAt);
+    if (this.#queue.length > 0 && this.#mayForkAt > 0) next = Math.min(next, this.#mayForkAt); // past, perhaps: to be pumped
     for (const { deadline } of this.#workers) if (deadline < next) next = deadline;
     for (const { deadline } of this.#leaving) if (deadline < next) next = deadline;
     return next;
