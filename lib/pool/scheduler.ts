@@ -615,7 +615,7 @@ export class Scheduler implements WorkerListener {
 
   /** A worker has come to its next task: its time runs from here. */
   #watchFirst(worker: WorkerProcess, now: number): void {
-    if (worker.givenUp !== undefined) return;
+    if (worker.givenUp !== undefined || worker.condemned) return;
     const timeout = worker.first?.timeout ?? Infinity;
     worker.deadline = timeout === Infinity ? Infinity : now + timeout;
     if (timeout !== Infinity) this.#armTimer();
