@@ -243,6 +243,7 @@ export class Scheduler implements WorkerListener {
   /** Give queued tasks to workers that have nothing to do. */
   #pump(): void {
     if (this.#pumping || this.#isForking) return; // what a fork below, or the end of another worker, has called
+    if (this.#state === State.Terminate) return; // called back while the tasks in the queue are being failed
     this.#pumping = true;
     try {
       for (let task = this.#front(); task !== undefined; task = this.#front()) {
@@ -764,6 +765,8 @@ export class Scheduler implements WorkerListener {
     this.#state = State.Terminate;
     this.#broken ??= terminated(); // also for a task whose arguments are being read: a getter among them has called this
     this.#fillAt = Infinity;
+    // First of all: for each task that fails they would hand in another.
+    for (const source of [...this.#sources]) source.deref()?.stop(terminated());
     const killAt = performance.now() + this.#options.gracePeriod;
     for (const worker of [...this.#workers, ...this.#leaving]) {
       worker.condemned = true;
@@ -774,7 +777,6 @@ export class Scheduler implements WorkerListener {
       for (const { task } of worker.sent) this.#settleFailed(task, terminated());
     }
     this.#failQueued(terminated());
-    for (const source of [...this.#sources]) source.deref()?.stop(terminated());
     this.#armTimer();
     this.#checkJoined();
     this.#updateAlive();

@@ -433,3 +433,32 @@ test('a signal that is aborted ends an imap: no more items are taken, waiting fo
     0,
   ]);
 });
+
+test('terminate ends an imap that a join hurries, and one that waits for a worker: no more items are taken, none is forked', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const same = (x: number) => x;
+    let taken = 0;
+    const endless = function* () {
+      for (;;) yield taken++;
+    };
+    const code = (error: { code?: string }) => error.code;
+    let pool = new t.mp.Pool(1);
+    let it = pool.imap(same, endless(), { window: 2 });
+    await it.next();
+    pool.close();
+    const joined = pool.join();
+    const before = taken;
+    pool.terminate();
+    await joined;
+    t.report(taken - before);
+
+    pool = new t.mp.Pool(1, { maxTasksPerChild: 1 });
+    it = pool.imap(same, endless(), { window: 3 });
+    await it.next(); // its worker is leaving now, the next has not been forked
+    const rest = [it.next(), it.next()].map((next) => next.catch(code));
+    pool.terminate();
+    await pool.join();
+    t.report([await Promise.all(rest), pool.stats().workers]);
+  });
+  expect(run.reports).toEqual([0, [['ERR_POOL_TERMINATED', 'ERR_POOL_TERMINATED'], []]]);
+});
