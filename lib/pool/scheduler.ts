@@ -143,6 +143,8 @@ export class Scheduler implements WorkerListener {
   readonly #joiners: (() => void)[] = [];
   /** Tasks not settled. */
   #pending = 0;
+  /** No task is left, and the listener knows. */
+  #isIdle = true;
   #keepAlive: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
@@ -205,6 +207,7 @@ export class Scheduler implements WorkerListener {
     if (signal !== undefined) this.#follow(task, signal);
     task.submitted = performance.now();
     this.#queue.push(task);
+    this.#isIdle = false;
     if (this.#pending++ === 0) this.#updateAlive();
   }
 
@@ -590,6 +593,7 @@ export class Scheduler implements WorkerListener {
     this.#done++;
     if (kind === Kind.Mixed) task.come(outcomesOf(value as MixedAnswer, worker.pid, task.trace));
     else task.succeed(value);
+    this.#tellOfIdling();
   }
 
   #settleFailed(task: Task, error: unknown): void {
@@ -597,12 +601,18 @@ export class Scheduler implements WorkerListener {
     this.#note(task);
     this.#failed++;
     task.fail(error);
+    this.#tellOfIdling();
   }
 
   #note(task: Task): void {
     this.#latency.add(performance.now() - task.submitted);
-    if (--this.#pending > 0) return;
-    this.#updateAlive();
+    if (--this.#pending === 0) this.#updateAlive();
+  }
+
+  /** After the last task is settled: the listener may terminate, which fails those that are not. */
+  #tellOfIdling(): void {
+    if (this.#pending > 0 || this.#isIdle) return;
+    this.#isIdle = true;
     this.#listener.onIdle();
   }
 

@@ -457,6 +457,34 @@ test('stats count no task as queued that was given up', async () => {
   expect(run.reports).toEqual([[9, 0, 1]]);
 });
 
+test('idle comes after the last task is settled, once, and a listener may end the pool', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const events: unknown[] = [];
+    const same = (x: number) => x;
+    let pool = new t.mp.Pool(1);
+    pool.on('idle', () => events.push('idle'));
+    const callback = (x: number) => {
+      events.push(x);
+      if (x < 2) pool.applyAsync(same, [x + 1], { callback });
+      else if (x === 2) events.push(pool.applySync(same, [7]));
+    };
+    pool.applyAsync(same, [0], { callback });
+    await t.waitUntil(() => events.length === 5, 'the last task');
+    t.report(events);
+    await pool[Symbol.asyncDispose]();
+
+    for (const end of ['terminate', 'close'] as const) {
+      pool = new t.mp.Pool(1, { gracePeriod: 50 });
+      pool.on('idle', () => pool[end]());
+      t.report(
+        await pool.apply(() => new Promise(() => {}), [], { timeout: 20 }).catch(({ code }: { code: string }) => code),
+      );
+      await pool.join();
+    }
+  });
+  expect(run.reports).toEqual([[0, 1, 2, 'idle', 7], 'ERR_TIMEOUT', 'ERR_TIMEOUT']);
+});
+
 test('a listener may wait for tasks, also of the worker that it is told of', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(1);
