@@ -247,6 +247,14 @@ export class Scheduler implements WorkerListener {
   #pump(): void {
     if (this.#pumping || this.#isForking) return; // what a fork below, or the end of another worker, has called
     if (this.#state === State.Terminate) return; // called back while the tasks in the queue are being failed
+    do this.#giveQueued();
+    while (this.#noteEnds()); // not within: those who are told of them may wait for what is in the queue
+    this.#tellOfWorkers();
+    this.#afterwards();
+  }
+
+  /** As far as there are workers, or until one was seen to end. */
+  #giveQueued(): void {
     this.#pumping = true;
     try {
       for (let task = this.#front(); task !== undefined; task = this.#front()) {
@@ -254,8 +262,7 @@ export class Scheduler implements WorkerListener {
         const worker = this.#workerFor(task);
         if (worker === undefined) {
           if (!task.settled) this.#queue.unshift(task);
-          if (this.#noteEnds()) continue;
-          break;
+          return;
         }
         // With others to come for the workers that there are, as much as this one does in a moment, but its share.
         const share =
@@ -265,13 +272,11 @@ export class Scheduler implements WorkerListener {
           Math.min(share, worker.depth, this.#options.maxTasksPerChild - worker.given) - 1,
         );
         this.#give(worker, [task, ...more], performance.now());
-        this.#noteEnds();
+        if (this.#ended.length > 0) return;
       }
     } finally {
       this.#pumping = false;
     }
-    this.#tellOfWorkers();
-    this.#afterwards();
   }
 
   /** Let go of the worker that has idled longest. */

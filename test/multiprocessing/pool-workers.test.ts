@@ -155,6 +155,24 @@ test('a worker whose end is seen while another is forked is replaced, by no more
   ]);
 });
 
+test('who is told of the end of a worker that is seen while another is forked may wait for a new function', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const pool = new t.mp.Pool(2);
+    const work = (what: number) => (what < 0 ? process.exit(1) : what);
+    await pool.run(work, 1);
+    const [pid] = pool.stats().workers as [number];
+    const told: unknown[] = [];
+    const errorCallback = () => told.push(pool.applySync((x: number) => x + 1, [1]));
+    const lost = pool.applyAsync(work, [-1], { errorCallback });
+    rf.waitid(rf.P_PID, pid, rf.WEXITED | rf.WNOWAIT); // it has ended, and the pool does not know yet
+    t.report(await pool.run((x: number) => x * 3, 1)); // for which a worker is forked
+    await lost.wait();
+    t.report(told);
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([3, [2]]);
+});
+
 test('where there may be one process only, functions are done one after the other; where none, tasks fail with the reason', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const guard = rf.guardForks({ maxProcesses: 1 });
