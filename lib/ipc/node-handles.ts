@@ -1,7 +1,7 @@
 /** Node's own sockets and servers in messages: the receiver gets one of its own for the same connection or port. */
 import { createServer, Server, Socket } from 'node:net';
-import { DataCloneError } from '../errors';
 import { registerHandle } from './handles';
+import { Unclonable } from './unclonable';
 
 /** What Node keeps under a socket or server; `fd` is absent on Windows, -1 when closed. */
 interface Owner {
@@ -10,7 +10,7 @@ interface Owner {
 
 function fdOf(owner: Owner, what: string): number {
   const fd = owner._handle?.fd;
-  if (fd === undefined || fd < 0) throw new DataCloneError(`value cannot be cloned: a ${what} that is not open`);
+  if (fd === undefined || fd < 0) throw new Unclonable(owner, `a ${what} that is not open`);
   return fd;
 }
 
@@ -18,11 +18,10 @@ registerHandle<Socket>({
   tag: 'net.Socket',
   Class: Socket,
   reduce(socket, sink) {
-    if ('encrypted' in socket)
-      throw new DataCloneError('value cannot be cloned: a TLS socket, whose keys are in this process');
-    if (socket.connecting) throw new DataCloneError('value cannot be cloned: a socket that is not connected yet');
+    if ('encrypted' in socket) throw new Unclonable(socket, 'a TLS socket, whose keys are in this process');
+    if (socket.connecting) throw new Unclonable(socket, 'a socket that is not connected yet');
     if (socket.readableLength > 0 || socket.writableLength > 0) {
-      throw new DataCloneError('value cannot be cloned: a socket with data that this process has not read or sent yet');
+      throw new Unclonable(socket, 'a socket with data that this process has not read or sent yet');
     }
     return [sink.fd(fdOf(socket as unknown as Owner, 'socket')), socket.allowHalfOpen];
   },
@@ -36,9 +35,7 @@ registerHandle<Server>({
   tag: 'net.Server',
   Class: Server,
   reduce(server, sink) {
-    if ('setSecureContext' in server) {
-      throw new DataCloneError('value cannot be cloned: a TLS server, whose keys are in this process');
-    }
+    if ('setSecureContext' in server) throw new Unclonable(server, 'a TLS server, whose keys are in this process');
     return sink.fd(fdOf(server as unknown as Owner, 'server'));
   },
   revive: (data, source) => createServer().listen({ fd: source.fd(data as number) }),

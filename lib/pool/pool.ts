@@ -60,7 +60,7 @@ export interface TaskOptions {
 /** Options of {@link Pool.apply}. */
 export interface ApplyOptions extends TaskOptions {
   /** A last argument: an object, for options by name. */
-  readonly kwargs?: object | undefined;
+  readonly kwargs?: object | null | undefined;
 }
 
 /** Options of {@link Pool.map} and its relatives. `signal` and `timeout` are those of each chunk. */
@@ -252,7 +252,11 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     let timeout = Infinity;
     if (options !== undefined) {
       ({ signal, timeout } = taskOptions(options));
-      if (options.kwargs !== undefined) values = [...(values as unknown[]), options.kwargs];
+      const { kwargs } = options;
+      if (kwargs != null) {
+        validateObject(kwargs, 'options.kwargs');
+        values = [...(values as unknown[]), kwargs];
+      }
     }
     this.#submit(fn, Mode.Call, values, receiver, { signal, timeout, trace: traceOf(fn, entry) });
   }
@@ -409,7 +413,8 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
    * @param items - Any iterable, also an endless or an async one: items are taken as results are.
    * @param options - `chunkSize`: items sent together, default 1; `window`: chunks handed in ahead of the results taken.
    * @returns An async iterator, which has begun. A call that failed makes one `next()` reject, and those after it go on. It has
-   * `nextSync()` and is an iterable for `for`, too, which block this process.
+   * `nextSync()` and is an iterable for `for`, too, which block this process. A `signal` that is aborted ends it: no more items
+   * are taken, and the last `next()` before the end rejects.
    * @example
    * ```js
    * for await (const line of pool.imap(parse, readLines())) console.log(line);
@@ -442,6 +447,7 @@ export class Pool extends EventEmitter<PoolEvents> implements AsyncDisposable {
     const { window = Math.max(32, 16 * this.#scheduler.size) } = options;
     validateInteger(window, 'options.window', 1);
     const runner = {
+      signal,
       drive: (isDone: () => boolean, until: number): void => this.#scheduler.drive(isDone, until),
       begin: (iterator: ItemSource) => this.#scheduler.follow(iterator),
       submit: (chunk: readonly unknown[], receiver: Receiver): void => {

@@ -2,7 +2,7 @@
  * Errors on their way from a worker to whoever handed in the task. The serialiser keeps message, cause, code and the other
  * properties; added here are the name of a class of the user's and both stacks.
  */
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import { MaybeEncodingError } from '../errors';
 
 /** A thrown value, packed: the value, the name of its class, and its stack. */
@@ -10,8 +10,16 @@ export type PackedError = readonly [thrown: unknown, className: string | undefin
 
 /** In the worker. */
 export function packError(thrown: unknown): PackedError {
-  if (!(thrown instanceof Error)) return [thrown, undefined, undefined];
-  return [thrown, className(thrown), stackOf(thrown)];
+  return isError(thrown) ? [thrown, className(thrown), stackOf(thrown)] : [thrown, undefined, undefined];
+}
+
+/** Also one of another realm's, from `node:vm`. */
+function isError(thrown: unknown): thrown is Error {
+  try {
+    return types.isNativeError(thrown) || thrown instanceof Error;
+  } catch {
+    return false; // a proxy that answers no more
+  }
 }
 
 function className(error: Error): string | undefined {

@@ -1,5 +1,5 @@
 /** `imap` and `imapUnordered`: results as they come, and items taken from their source no faster than results are used. */
-import { ProcessError, TimeoutError } from '../errors';
+import { AbortError, ProcessError, TimeoutError } from '../errors';
 import { staysHere } from '../ipc/unclonable';
 import { validateTimeout } from '../process/timeout';
 import { Deque } from './deque';
@@ -10,6 +10,8 @@ import type { Outcome, Receiver } from './task';
 
 /** What the iterator needs of its pool. */
 export interface ChunkRunner extends Driver {
+  /** Aborted, it ends the iterator: nothing that is taken from the source after that would be done. */
+  readonly signal: AbortSignal | undefined;
   /** Hand in a chunk; false when the pool does not take it, and has told the receiver so. */
   submit(items: readonly unknown[], receiver: Receiver): void;
   /** Note that items are to come from this iterator. Gives what is to be called when they have all been handed in. */
@@ -73,8 +75,21 @@ export class ResultIterator<T> implements AsyncIterableIterator<T>, Iterable<T>,
     this.#chunkSize = chunkSize;
     this.#ordered = ordered;
     this.#window = window;
-    this.#release = runner.begin(this);
+    const release = runner.begin(this);
+    const unfollow = this.#follow(runner.signal);
+    this.#release = () => {
+      unfollow();
+      release();
+    };
     this.#pull();
+  }
+
+  #follow(signal: AbortSignal | undefined): () => void {
+    if (signal === undefined) return () => {};
+    const reference = new WeakRef(this); // a signal may outlive many an iterator that was dropped before its end
+    const onAbort = (): void => reference.deref()?.stop(new AbortError(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    return () => signal.removeEventListener('abort', onAbort);
   }
 
   /**
@@ -196,7 +211,12 @@ export class ResultIterator<T> implements AsyncIterableIterator<T>, Iterable<T>,
     this.#pulling = true;
     let chunk: unknown[] = [];
     try {
+      const { signal } = this.#runner;
       while (this.#source !== undefined && this.#hasRoom) {
+        if (signal?.aborted === true) {
+          this.stop(new AbortError(signal));
+          break;
+        }
         const step = this.#source.next();
         if ('then' in step) {
           this.#isAsync = true;

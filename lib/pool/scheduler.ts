@@ -120,6 +120,7 @@ export class Scheduler implements WorkerListener {
   #forked = 0;
 
   #falseStarts = 0;
+  /** The end of a pause; 0 when there is none, or tick() has seen its end. */
   #mayForkAt = 0;
   /** Why there is no worker: the last fork failed. */
   #forkFailure: { readonly error: unknown } | undefined;
@@ -142,6 +143,8 @@ export class Scheduler implements WorkerListener {
   readonly #joiners: (() => void)[] = [];
   /** Tasks not settled. */
   #pending = 0;
+  /** No task is left, and the listener knows. */
+  #isIdle = true;
   #keepAlive: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
@@ -204,6 +207,7 @@ export class Scheduler implements WorkerListener {
     if (signal !== undefined) this.#follow(task, signal);
     task.submitted = performance.now();
     this.#queue.push(task);
+    this.#isIdle = false;
     if (this.#pending++ === 0) this.#updateAlive();
   }
 
@@ -242,6 +246,15 @@ export class Scheduler implements WorkerListener {
   /** Give queued tasks to workers that have nothing to do. */
   #pump(): void {
     if (this.#pumping || this.#isForking) return; // what a fork below, or the end of another worker, has called
+    if (this.#state === State.Terminate) return; // called back while the tasks in the queue are being failed
+    do this.#giveQueued();
+    while (this.#noteEnds()); // not within: those who are told of them may wait for what is in the queue
+    this.#tellOfWorkers();
+    this.#afterwards();
+  }
+
+  /** As far as there are workers, or until one was seen to end. */
+  #giveQueued(): void {
     this.#pumping = true;
     try {
       for (let task = this.#front(); task !== undefined; task = this.#front()) {
@@ -249,8 +262,7 @@ export class Scheduler implements WorkerListener {
         const worker = this.#workerFor(task);
         if (worker === undefined) {
           if (!task.settled) this.#queue.unshift(task);
-          if (this.#noteEnds()) continue;
-          break;
+          return;
         }
         // With others to come for the workers that there are, as much as this one does in a moment, but its share.
         const share =
@@ -260,13 +272,11 @@ export class Scheduler implements WorkerListener {
           Math.min(share, worker.depth, this.#options.maxTasksPerChild - worker.given) - 1,
         );
         this.#give(worker, [task, ...more], performance.now());
-        this.#noteEnds();
+        if (this.#ended.length > 0) return;
       }
     } finally {
       this.#pumping = false;
     }
-    this.#tellOfWorkers();
-    this.#afterwards();
   }
 
   /** Let go of the worker that has idled longest. */
@@ -498,7 +508,6 @@ export class Scheduler implements WorkerListener {
     if (this.#state === State.Run && !wasLeaving && this.#fillAt === Infinity) {
       this.#fillAt = performance.now() + FILL_AFTER;
     }
-    if (this.#state === State.Terminate) this.#failQueued(terminated());
     this.#pump();
     this.#checkJoined();
     this.#updateAlive();
@@ -589,6 +598,7 @@ export class Scheduler implements WorkerListener {
     this.#done++;
     if (kind === Kind.Mixed) task.come(outcomesOf(value as MixedAnswer, worker.pid, task.trace));
     else task.succeed(value);
+    this.#tellOfIdling();
   }
 
   #settleFailed(task: Task, error: unknown): void {
@@ -596,12 +606,18 @@ export class Scheduler implements WorkerListener {
     this.#note(task);
     this.#failed++;
     task.fail(error);
+    this.#tellOfIdling();
   }
 
   #note(task: Task): void {
     this.#latency.add(performance.now() - task.submitted);
-    if (--this.#pending > 0) return;
-    this.#updateAlive();
+    if (--this.#pending === 0) this.#updateAlive();
+  }
+
+  /** After the last task is settled: the listener may terminate, which fails those that are not. */
+  #tellOfIdling(): void {
+    if (this.#pending > 0 || this.#isIdle) return;
+    this.#isIdle = true;
     this.#listener.onIdle();
   }
 
@@ -615,7 +631,7 @@ export class Scheduler implements WorkerListener {
 
   /** A worker has come to its next task: its time runs from here. */
   #watchFirst(worker: WorkerProcess, now: number): void {
-    if (worker.givenUp !== undefined) return;
+    if (worker.givenUp !== undefined || worker.condemned) return;
     const timeout = worker.first?.timeout ?? Infinity;
     worker.deadline = timeout === Infinity ? Infinity : now + timeout;
     if (timeout !== Infinity) this.#armTimer();
@@ -658,7 +674,10 @@ export class Scheduler implements WorkerListener {
         worker.signal('SIGKILL');
       }
     }
-    if (this.#mayForkAt <= now && this.#queue.length > 0) this.#pump();
+    if (this.#mayForkAt <= now) {
+      this.#mayForkAt = 0;
+      if (this.#queue.length > 0) this.#pump();
+    }
     if (this.#fillAt <= now) this.#fill(now); // after those that are wanted: a fork that fails puts off both
     this.#armTimer();
   }
@@ -666,7 +685,7 @@ export class Scheduler implements WorkerListener {
   /** The next time at which something has to be done, Infinity when there is nothing. */
   #nextDeadline(): number {
     let next = this.#fillAt;
-    if (this.#queue.length > 0 && this.#mayForkAt > performance.now()) next = Math.min(next, this.#mayForkAt);
+    if (this.#queue.length > 0 && this.#mayForkAt > 0) next = Math.min(next, this.#mayForkAt); // past, perhaps: to be pumped
     for (const { deadline } of this.#workers) if (deadline < next) next = deadline;
     for (const { deadline } of this.#leaving) if (deadline < next) next = deadline;
     return next;
@@ -759,7 +778,10 @@ export class Scheduler implements WorkerListener {
   terminate(): void {
     if (this.#isAbandoned || this.#state === State.Terminate) return;
     this.#state = State.Terminate;
+    this.#broken ??= terminated(); // also for a task whose arguments are being read: a getter among them has called this
     this.#fillAt = Infinity;
+    // First of all: for each task that fails they would hand in another.
+    for (const source of [...this.#sources]) source.deref()?.stop(terminated());
     const killAt = performance.now() + this.#options.gracePeriod;
     for (const worker of [...this.#workers, ...this.#leaving]) {
       worker.condemned = true;
@@ -770,7 +792,6 @@ export class Scheduler implements WorkerListener {
       for (const { task } of worker.sent) this.#settleFailed(task, terminated());
     }
     this.#failQueued(terminated());
-    for (const source of [...this.#sources]) source.deref()?.stop(terminated());
     this.#armTimer();
     this.#checkJoined();
     this.#updateAlive();
@@ -821,8 +842,10 @@ export class Scheduler implements WorkerListener {
   stats(): PoolStats {
     let running = 0;
     for (const worker of this.#workers) running += worker.sent.length;
+    let queued = 0;
+    for (const task of this.#queue) if (!task.settled) queued++; // those given up leave it when their turn comes
     return {
-      queued: this.#queue.length,
+      queued,
       running,
       done: this.#done,
       failed: this.#failed,

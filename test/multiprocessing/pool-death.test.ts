@@ -227,6 +227,42 @@ test('an initializer that fails now and then only costs time', async () => {
   expect(run.reports).toEqual([[2, 4, 6], 3]);
 });
 
+test('a pool that is closed when the pause after a false start is just over does its tasks', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    let first = true;
+    rf.registerAtFork({
+      afterInParent: () => void (first = false),
+      afterInChild() {
+        if (first) rf._exit(1);
+      },
+    });
+    const pool = new t.mp.Pool(1);
+    const result = pool.run(() => 'done');
+    await new Promise((resolve) => pool.once('workerEnd', resolve));
+    rf.sleepSync(100); // the pause is 50 ms; no timer has run
+    pool.close();
+    t.report(await result);
+    await pool.join();
+  });
+  expect(run.reports).toEqual(['done']);
+});
+
+test('a worker that ignores SIGTERM is killed after terminate(), also when it had an answer on the way', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const pool = new t.mp.Pool(1, { gracePeriod: 100 });
+    const ends: unknown[] = [];
+    pool.on('workerEnd', ({ signal }) => ends.push(signal));
+    const work = () => process.listenerCount('SIGTERM') || (process.on('SIGTERM', () => {}), 0);
+    await pool.run(work);
+    const answered = pool.run(work).catch((error: { code: string }) => error.code);
+    rf.sleepSync(100); // the answer is there, and nobody has read it
+    pool.terminate();
+    await pool.join();
+    t.report([await answered, ends]);
+  });
+  expect(run.reports).toEqual([['ERR_POOL_TERMINATED', ['SIGKILL']]]);
+});
+
 test('workers end when their parent is killed, busy, idle or starting', async () => {
   const run = await program(
     async (rf, t) => {

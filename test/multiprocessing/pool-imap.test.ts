@@ -370,3 +370,95 @@ test('what ends an imap lets a closed pool end: break, terminate, an error of th
   });
   expect(run.reports).toEqual([1, [1, 2], ['source'], ['ERR_POOL_NOT_RUNNING']]);
 });
+
+test('a signal that is aborted ends an imap: no more items are taken, waiting for the source ends, and a join as well', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    let taken = 0;
+    let finished = 0;
+    const same = (x: number) => x;
+    const endless = function* () {
+      try {
+        for (;;) yield taken++;
+      } finally {
+        finished++;
+      }
+    };
+    const drain = async (it: { next(): Promise<IteratorResult<number, undefined>> }) => {
+      const names = new Set<string>();
+      for (let i = 0; i < 100; i++) {
+        const step = await it.next().catch((error: Error) => error.name);
+        if (typeof step === 'string') names.add(step);
+        else if (step.done === true) return [...names];
+      }
+      return 'goes on';
+    };
+    const pool = new t.mp.Pool(2);
+    for (const imap of ['imap', 'imapUnordered'] as const) {
+      const controller = new AbortController();
+      const it = pool[imap](same, endless(), { signal: controller.signal, window: 4 });
+      await it.next();
+      const before = taken;
+      controller.abort();
+      t.report([await drain(it), taken - before, finished]);
+    }
+    taken = 0;
+    t.report([await drain(pool.imap(same, endless(), { signal: AbortSignal.abort() })), taken]);
+
+    const controller = new AbortController();
+    const { signal } = controller;
+    const silent = (async function* () {
+      yield 1;
+      await new Promise(() => {});
+    })();
+    const it = pool.imap(same, silent, { signal });
+    await it.next();
+    const next = it.next().catch((error: Error) => error.name);
+    controller.abort();
+    t.report([await next, await it.next()]);
+
+    const last = new AbortController();
+    void pool.imap(same, endless(), { signal: last.signal, window: 2 });
+    pool.close();
+    const joined = pool.join();
+    last.abort();
+    await joined;
+    const { getEventListeners } = require('node:events') as typeof import('node:events');
+    t.report(getEventListeners(signal, 'abort').length);
+  });
+  expect(run.reports).toEqual([
+    [['AbortError'], 0, 1],
+    [['AbortError'], 0, 2],
+    [['AbortError'], 0],
+    ['AbortError', { done: true }],
+    0,
+  ]);
+});
+
+test('terminate ends an imap that a join hurries, and one that waits for a worker: no more items are taken, none is forked', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const same = (x: number) => x;
+    let taken = 0;
+    const endless = function* () {
+      for (;;) yield taken++;
+    };
+    const code = (error: { code?: string }) => error.code;
+    let pool = new t.mp.Pool(1);
+    let it = pool.imap(same, endless(), { window: 2 });
+    await it.next();
+    pool.close();
+    const joined = pool.join();
+    const before = taken;
+    pool.terminate();
+    await joined;
+    t.report(taken - before);
+
+    pool = new t.mp.Pool(1, { maxTasksPerChild: 1 });
+    it = pool.imap(same, endless(), { window: 3 });
+    await it.next(); // its worker is leaving now, the next has not been forked
+    const rest = [it.next(), it.next()].map((next) => next.catch(code));
+    pool.terminate();
+    await pool.join();
+    t.report([await Promise.all(rest), pool.stats().workers]);
+  });
+  expect(run.reports).toEqual([0, [['ERR_POOL_TERMINATED', 'ERR_POOL_TERMINATED'], []]]);
+});

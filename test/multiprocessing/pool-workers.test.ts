@@ -155,6 +155,24 @@ test('a worker whose end is seen while another is forked is replaced, by no more
   ]);
 });
 
+test('who is told of the end of a worker that is seen while another is forked may wait for a new function', async () => {
+  const run = await cleanProgram(async (rf, t) => {
+    const pool = new t.mp.Pool(2);
+    const work = (what: number) => (what < 0 ? process.exit(1) : what);
+    await pool.run(work, 1);
+    const [pid] = pool.stats().workers as [number];
+    const told: unknown[] = [];
+    const errorCallback = () => told.push(pool.applySync((x: number) => x + 1, [1]));
+    const lost = pool.applyAsync(work, [-1], { errorCallback });
+    rf.waitid(rf.P_PID, pid, rf.WEXITED | rf.WNOWAIT); // it has ended, and the pool does not know yet
+    t.report(await pool.run((x: number) => x * 3, 1)); // for which a worker is forked
+    await lost.wait();
+    t.report(told);
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([3, [2]]);
+});
+
 test('where there may be one process only, functions are done one after the other; where none, tasks fail with the reason', async () => {
   const run = await cleanProgram(async (rf, t) => {
     const guard = rf.guardForks({ maxProcesses: 1 });
@@ -435,6 +453,54 @@ test('events and stats', async () => {
     [3, 1, true],
     [true, true, true, []],
   ]);
+});
+
+test('stats count no task as queued that was given up', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const pool = new t.mp.Pool(1);
+    const started = new t.mp.Event();
+    const work = (first: boolean) => (first ? (started.set(), new Promise(() => {})) : 1);
+    const first = pool.run(work, true).catch(() => {});
+    await started.wait();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const others = Array.from({ length: 9 }, () => pool.apply(work, [false], { signal }).catch(() => {}));
+    const { queued } = pool.stats();
+    controller.abort();
+    t.report([queued, pool.stats().queued, pool.stats().running]);
+    await Promise.all(others);
+    await pool[Symbol.asyncDispose]();
+    await first;
+  });
+  expect(run.reports).toEqual([[9, 0, 1]]);
+});
+
+test('idle comes after the last task is settled, once, and a listener may end the pool', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const events: unknown[] = [];
+    const same = (x: number) => x;
+    let pool = new t.mp.Pool(1);
+    pool.on('idle', () => events.push('idle'));
+    const callback = (x: number) => {
+      events.push(x);
+      if (x < 2) pool.applyAsync(same, [x + 1], { callback });
+      else if (x === 2) events.push(pool.applySync(same, [7]));
+    };
+    pool.applyAsync(same, [0], { callback });
+    await t.waitUntil(() => events.length === 5, 'the last task');
+    t.report(events);
+    await pool[Symbol.asyncDispose]();
+
+    for (const end of ['terminate', 'close'] as const) {
+      pool = new t.mp.Pool(1, { gracePeriod: 50 });
+      pool.on('idle', () => pool[end]());
+      t.report(
+        await pool.apply(() => new Promise(() => {}), [], { timeout: 20 }).catch(({ code }: { code: string }) => code),
+      );
+      await pool.join();
+    }
+  });
+  expect(run.reports).toEqual([[0, 1, 2, 'idle', 7], 'ERR_TIMEOUT', 'ERR_TIMEOUT']);
 });
 
 test('a listener may wait for tasks, also of the worker that it is told of', async () => {

@@ -301,6 +301,44 @@ test('a result that cannot be sent fails its task alone, more often than there a
   expect(run.reports.slice(0, 8)).toEqual([one, one, one, one, one, one, [1, 2], 'MaybeEncodingError']);
 });
 
+test('O08 an error of another realm, a proxy, an error that carries a closed socket: each arrives, and the worker lives', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const { runInNewContext } = require('node:vm') as typeof import('node:vm');
+    const { createServer, Socket } = require('node:net') as typeof import('node:net');
+    const pool = new t.mp.Pool(1);
+    const throwers = {
+      foreign: () => runInNewContext('function far() { throw new RangeError("far") }; far()'),
+      revoked() {
+        const { proxy, revoke } = Proxy.revocable({}, {});
+        revoke();
+        throw proxy;
+      },
+      socket() {
+        throw Object.assign(new TypeError('request'), { socket: new Socket(), server: createServer(), code: 'E_OWN' });
+      },
+    };
+    const work = (name: keyof typeof throwers | 'pid') => (name === 'pid' ? process.pid : throwers[name]());
+    const pid = await pool.run(work, 'pid');
+    const thrown = (name: keyof typeof throwers) =>
+      pool.run(work, name).catch((error: Error & { remoteStack: string }) => error) as Promise<
+        Error & { remoteStack: string }
+      >;
+    const foreign = await thrown('foreign');
+    t.report([foreign instanceof RangeError, foreign.message, /at far /.test(foreign.remoteStack)]);
+    t.report([(await thrown('revoked')).name]);
+    const failed = await thrown('socket');
+    t.report([failed.name, failed.message, Object.entries(failed)]);
+    t.report((await pool.run(work, 'pid')) === pid);
+    await pool[Symbol.asyncDispose]();
+  });
+  expect(run.reports).toEqual([
+    [true, 'far', true],
+    ['MaybeEncodingError'],
+    ['TypeError', 'request', [['code', 'E_OWN']]],
+    true,
+  ]);
+});
+
 test('an error whose own properties throw when they are read fails its task, and its worker lives', async () => {
   const run = await cleanProgram(async (_rf, t) => {
     const pool = new t.mp.Pool(1);
@@ -386,6 +424,7 @@ test('wrong arguments of tasks', async () => {
       ['starmap', () => 1, [5]],
       ['apply', () => 1, [], { signal: 1 }],
       ['apply', () => 1, [], { timeout: 'x' }],
+      ['apply', () => 1, [], { kwargs: 5 }],
       ['applyAsync', () => 1, [], { callback: 1 }],
       ['imap', () => 1, 5],
       ['imap', 5, []],
@@ -398,14 +437,16 @@ test('wrong arguments of tasks', async () => {
       }
     }
     t.report(codes);
+    t.report(await pool.apply?.((...given: unknown[]) => given, [1], { kwargs: null }));
     pool.terminate?.();
   });
   expect(run.reports).toEqual([
     [
       ...new Array<string>(3).fill('INVALID_ARG_TYPE'),
       'OUT_OF_RANGE',
-      ...new Array<string>(6).fill('INVALID_ARG_TYPE'),
+      ...new Array<string>(7).fill('INVALID_ARG_TYPE'),
     ],
+    [1],
   ]);
 });
 
@@ -503,6 +544,34 @@ test('terminate ends 10,000 sleeping tasks at once, and what they came to is an 
     [true, 0],
     ['ERR_POOL_TERMINATED', 'ERR_POOL_TERMINATED'],
   ]);
+});
+
+test('terminate() called while arguments are read fails their task, and nothing hangs', async () => {
+  const run = await cleanProgram(async (_rf, t) => {
+    const same = (x: unknown) => x;
+    const code = (error: unknown) => (error as { code: string }).code;
+    for (const hand of [
+      (pool: InstanceType<typeof t.mp.Pool>, from: object) => pool.run(same, from),
+      (pool: InstanceType<typeof t.mp.Pool>, from: Iterable<unknown>) => pool.map(same, from),
+      (pool: InstanceType<typeof t.mp.Pool>, from: Iterable<unknown>) => pool.mapAsync(same, from).get(),
+      async (pool: InstanceType<typeof t.mp.Pool>, from: object) => pool.applySync(same, [from]),
+    ]) {
+      const pool = new t.mp.Pool(1);
+      await pool.run(same, 1);
+      const from = {
+        get value() {
+          pool.terminate();
+          return 1;
+        },
+        *[Symbol.iterator]() {
+          yield this.value;
+        },
+      };
+      t.report(await hand(pool, Object.defineProperty(from, Symbol.iterator, { enumerable: false })).catch(code));
+      await pool.join();
+    }
+  });
+  expect(run.reports).toEqual(Array(4).fill('ERR_POOL_TERMINATED'));
 });
 
 test('map fails only when every chunk has been done', async () => {
