@@ -641,9 +641,14 @@ export class Scheduler implements WorkerListener {
   #giveUp(task: Task, error: unknown): void {
     if (task.settled) return;
     const worker = this.#holderOf(task);
-    this.#settleFailed(task, error);
-    if (worker === undefined) return;
-    for (const other of worker.takeBack().reverse()) if (!other.settled) this.#queue.unshift(other);
+    if (worker !== undefined) this.#takeFrom(worker, task);
+    this.#settleFailed(task, error); // which may call back, and wait there for other tasks, while the worker ends
+    if (worker !== undefined) this.#pump();
+  }
+
+  /** The worker is not to run this task, or to come to its end if it does. */
+  #takeFrom(worker: WorkerProcess, task: Task): void {
+    for (const other of worker.takeBack().reverse()) if (other !== task && !other.settled) this.#queue.unshift(other);
     if (worker.first === task) {
       worker.givenUp = task;
       worker.deadline = performance.now() + this.#options.gracePeriod;
@@ -651,7 +656,6 @@ export class Scheduler implements WorkerListener {
     } else if (worker.sent.length === 0) {
       this.#refill(worker, performance.now());
     }
-    this.#pump();
   }
 
   #holderOf(task: Task): WorkerProcess | undefined {
