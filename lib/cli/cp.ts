@@ -6,7 +6,7 @@ import { formatBytes, formatCount, formatTime } from '../copy/format';
 import { bytesOfArguments, type BytePath } from '../copy/path';
 import { makePlan, type Plan, type Problem } from '../copy/plan';
 import { startProgress } from '../copy/progress';
-import { cpuCount } from '../multiprocessing';
+import { cpuCount } from '../process/cpu-count';
 import { UsageError } from './exit-codes';
 
 interface Options {
@@ -49,7 +49,7 @@ async function cp(paths: readonly BytePath[], options: Options): Promise<number>
   const to = paths.at(-1) as BytePath;
   const plan = makePlan(paths.slice(0, -1), to, options.force === true);
   const interruption = onSignals();
-  const progress = startProgress({ bytes: plan.bytes, files: plan.files.length }, quiet);
+  const progress = await startProgress({ bytes: plan.bytes, files: plan.files.length }, quiet);
   let outcome;
   try {
     outcome = await copy(plan, {

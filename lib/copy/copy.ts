@@ -8,7 +8,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Pool, Queue } from '../multiprocessing';
+import { Queue } from '../ipc/queue'; // by their modules: a copy of a small tree takes less time than loading the rest
+import { Pool } from '../pool/pool';
 import { lookAt } from './folder';
 import { finishFolder, finishRanged, makeFolder, makeLink } from './finish';
 import { folderOf, inFolder, textOf, type BytePath } from './path';
