@@ -50,7 +50,8 @@ export abstract class BaseLockReferent implements Held {
     if (!who.session.isOpen) return;
     if (this.times === 0) this.#give(who.session);
     else await this.#line.wait(-1, { onTimeout: () => Taken.No, isFirm: true }, who);
-    this.times = times;
+    // It may have ended since it was served, and the lock be another's, or nobody's.
+    if (this.isMine(who)) this.times = times;
   }
 
   abandonedBy(session: Session): void {
