@@ -148,7 +148,9 @@ export class Inbox {
       let result: Take;
       try {
         result = this.#tryTake();
-        if (this.#isReading) getter.leave(); // what is being read is for this one, however long that takes
+        if (this.#isReading)
+          getter.leave(); // what is being read is for this one, however long that takes
+        else if (result === Take.Dropped) getter.comeBack();
         if (result === Take.Item) getter.resolve(this.#decode(this.reader));
       } catch (error) {
         getter.reject(error as Error);

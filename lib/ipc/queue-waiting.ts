@@ -9,6 +9,8 @@ export interface Waiting<T> {
   reject(error: Error): void;
   /** Stop its timer and forget its signal: it will be resolved, however long that takes, or never. */
   leave(): void;
+  /** After {@link leave}, if that was called: what it would have been resolved with has come to nothing. */
+  comeBack(): void;
 }
 
 /** How long a call waits: milliseconds, -1 for ever, 0 not at all. */
@@ -45,6 +47,7 @@ export function waiting<T>(
   return new Promise((resolve, reject) => {
     const end = deadlineOf(timeout);
     let timer: NodeJS.Timeout | undefined;
+    let hasLeft = false;
     const startTimer = () => {
       timer = setTimeout(onTimer, Math.min(Math.max(0, end - performance.now()), LONGEST_TIMER));
     };
@@ -55,10 +58,21 @@ export function waiting<T>(
     const onAbort = () => {
       if (remove(call)) call.reject(new AbortError(signal as AbortSignal));
     };
+    const watch = () => {
+      if (timeout >= 0) startTimer();
+      signal?.addEventListener('abort', onAbort, { once: true });
+    };
     const call: Waiting<T> = {
       leave() {
+        hasLeft = true;
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
+      },
+      comeBack() {
+        if (!hasLeft) return;
+        hasLeft = false;
+        if (signal?.aborted === true) onAbort();
+        else watch();
       },
       resolve(value) {
         call.leave();
@@ -69,8 +83,7 @@ export function waiting<T>(
         reject(error);
       },
     };
-    if (timeout >= 0) startTimer();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    watch();
     begin(call);
   });
 }

@@ -92,3 +92,36 @@ test.each([
     expect(run.reports).toEqual([[9, [0, 0], 'Empty', 9_000, 0, 0, true]]);
   },
 );
+
+test.each(['timeout', 'signal'] as const)(
+  'a get whose large item comes to nothing, since its writer was killed, has its %s again',
+  async (limit) => {
+    const run = await cleanProgram(
+      async (_rf, t) => {
+        const [limit] = t.args as ['timeout' | 'signal'];
+        const queue = new t.mp.Queue<unknown>(0, { ringSize: 16384 });
+        const writer = new t.mp.Process({ target: () => queue.putSync(Buffer.alloc(1_000_000)) });
+        writer.start();
+        await t.waitUntil(
+          () => t.stat(writer.pid as number)?.[0] === 'S' && queue.qsize() > 0,
+          'the ring is full of it',
+        );
+        process.kill(writer.pid as number, 'SIGSTOP');
+        const abort = new AbortController();
+        const got = queue.get(limit === 'timeout' ? { timeout: 300 } : { signal: abort.signal }).then(
+          () => 'an item',
+          (error: Error) => error.name,
+        );
+        writer.kill(); // what there was of the item is read by now
+        await writer.join();
+        await t.waitUntil(() => queue.dropped === 1, 'the item is given up');
+        if (limit === 'signal') abort.abort();
+        t.report(await got);
+        queue.putNowait('next');
+        t.report(await queue.get());
+      },
+      { args: [limit] },
+    );
+    expect(run.reports).toEqual([limit === 'timeout' ? 'Empty' : 'AbortError', 'next']);
+  },
+);
