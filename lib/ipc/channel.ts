@@ -175,6 +175,7 @@ export class Channel {
       try {
         if (this.#reader.read(mayBlock, (first?.accept ?? accept).limit) === Found.Nothing) {
           this.#waitReadable(deadline);
+          this.#checkStart(); // sending has gone on meanwhile, and may have failed
           continue;
         }
         if (first === undefined) result = this.#take(accept);
@@ -359,9 +360,12 @@ export class Channel {
   }
 
   #failedSending(error: unknown, message: OutgoingMessage): Error {
-    // In a stream nobody could tell the rest of this message from the beginning of the next.
-    if (!message.mayBeCutShort) this.close();
-    return error as Error;
+    const failure = error as NodeJS.ErrnoException;
+    // In a stream nobody could tell the rest of this message from the beginning of the next. Where nobody is there any more,
+    // nobody will have to, and what they have sent before is still to be read.
+    const isGone = failure.code === 'EPIPE' || failure.code === 'ECONNRESET';
+    if (!message.mayBeCutShort && !isGone) this.close();
+    return failure;
   }
 
   #onReadable(): void {

@@ -606,6 +606,43 @@ describe('ends', () => {
     ]);
   });
 
+  test.each(['at once', 'while others wait', 'in sync'] as const)(
+    'over TCP: what the other end sent before it died is received, although sending to it has failed in the middle: %s',
+    async (form) => {
+      const run = await cleanProgram(
+        async (_rf, t) => {
+          const [form] = t.args as ['at once' | 'while others wait' | 'in sync'];
+          const { Client, Listener, Process } = t.mp;
+          const authKey = Buffer.from('key');
+          const listener = new Listener(['127.0.0.1', 0], { authKey });
+          const child = new Process({
+            target: async () => {
+              const connection = await Client(listener.address, { authKey });
+              for (const message of ['one', 'two']) connection.sendSync(message);
+              process.kill(process.pid, 'SIGKILL');
+            },
+          });
+          child.start();
+          const connection = await listener.accept();
+          await child.join();
+          const long = 'x'.repeat(10_000_000);
+          const code = (error: unknown) => (error as { code?: string }).code;
+          const sending = form === 'in sync' ? undefined : connection.send(long).then(() => 'sent', code);
+          const failure = sending === undefined ? t.caught(() => connection.sendSync(long))['code'] : await sending;
+          t.report(failure === 'EPIPE' || failure === 'ECONNRESET');
+          if (form === 'while others wait') {
+            t.report(await Promise.all([connection.recv(), connection.recv(), connection.recv().catch(code)]));
+          } else {
+            t.report([connection.recvSync(), connection.recvSync(), t.caught(() => connection.recvSync())['code']]);
+          }
+          t.report([connection.closed, t.caught(() => connection.sendSync(1))['code']]);
+        },
+        { args: [form] },
+      );
+      expect(run.reports).toEqual([true, ['one', 'two', 'ERR_EOF'], [false, 'EPIPE']]);
+    },
+  );
+
   test('a sender that is killed in the middle of a message: an error or the end, never a part', async () => {
     const run = await cleanProgram(
       async (rf, t) => {
