@@ -266,6 +266,12 @@ export function codedError<E extends Error>(
   return Object.assign(new Class(message, options), { code });
 }
 
+/** Whether sending or receiving has failed because the other end is there no more, which the end of what it sent also tells. */
+export function isPeerGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EPIPE' || code === 'ECONNRESET' || code === 'ERR_EOF';
+}
+
 /** The first name of each errno in `os.constants.errno` (libuv's own table lacks ECHILD, EDEADLK, ENOLCK, EINPROGRESS). */
 const names = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {

@@ -2,7 +2,6 @@
 
 #if defined(__linux__)
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
  */
 import { constants } from 'node:os';
 import { setImmediate } from 'node:timers';
-import { AbortError, EOFError, PosixError, ProcessError, TimeoutError } from '../errors';
+import { AbortError, EOFError, isPeerGone, PosixError, ProcessError, TimeoutError } from '../errors';
 import { native } from '../native';
 import { emptyInChild } from '../posix/at-fork';
 import { closeAll, Found, Line, MessageReader, OutgoingMessage, sendAtOnce } from './framing';
@@ -360,12 +360,10 @@ export class Channel {
   }
 
   #failedSending(error: unknown, message: OutgoingMessage): Error {
-    const failure = error as NodeJS.ErrnoException;
     // In a stream nobody could tell the rest of this message from the beginning of the next. Where nobody is there any more,
     // nobody will have to, and what they have sent before is still to be read.
-    const isGone = failure.code === 'EPIPE' || failure.code === 'ECONNRESET';
-    if (!message.mayBeCutShort && !isGone) this.close();
-    return failure;
+    if (!message.mayBeCutShort && !isPeerGone(error)) this.close();
+    return error as Error;
   }
 
   #onReadable(): void {

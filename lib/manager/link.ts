@@ -1,5 +1,5 @@
 /** A process's hold on the server of a manager: calls and their answers, references, and what becomes of them in a fork. */
-import { AbortError, EOFError, PosixError } from '../errors';
+import { AbortError, EOFError, isPeerGone, PosixError } from '../errors';
 import type { Address } from '../ipc/address';
 import { DupFd } from '../ipc/dup-fd';
 import { forgetFd } from '../ipc/poller';
@@ -319,7 +319,7 @@ export class Link {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code === 'ECONNREFUSED' || code === 'ENOENT') this.markGone(`nobody listens at its address (${code})`, error);
-      else if (code === 'ERR_EOF' || code === 'ECONNRESET' || code === 'EPIPE') this.markGone(message, error);
+      else if (isPeerGone(error)) this.markGone(message, error);
       throw this.#gone === undefined ? error : this.#goneError();
     }
     if (info.server !== this.server) {

@@ -1,5 +1,5 @@
 /** Start method 'forkserver', seen from the creator: finding the server, asking it for a child, and holding that. */
-import { ProcessError } from '../errors';
+import { isPeerGone, ProcessError } from '../errors';
 import type { Connection } from '../ipc/connection';
 import { Pipe } from '../ipc/pipe';
 import { mainGlobal } from '../main-context';
@@ -156,16 +156,12 @@ function ask(request: Request, status: Connection): number | undefined {
     request.status.close();
     answer = status.recvSync<Status>();
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!isPeerGone(error)) throw error;
     forgetServer();
     return undefined;
   }
   if (answer.pid === undefined) throw answer.error;
   return answer.pid;
-}
-
-function isGone(error: unknown): boolean {
-  return ['EPIPE', 'ECONNRESET', 'ERR_EOF'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 provideStartMethod('forkserver', (process, onEnd) => {

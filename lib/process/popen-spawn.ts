@@ -1,4 +1,5 @@
 /** Start method 'spawn': a fresh Node, which is told by one message what to run. */
+import { isPeerGone } from '../errors';
 import { Pipe } from '../ipc/pipe';
 import { startNode } from './new-node';
 import { provideStartMethod } from './popen';
@@ -28,8 +29,7 @@ export function sendOrKill(
   try {
     send();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EPIPE' || code === 'ECONNRESET') return;
+    if (isPeerGone(error)) return;
     child.signal('SIGKILL');
     child.waitSync(Infinity);
     throw error;

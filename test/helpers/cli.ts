@@ -1,6 +1,7 @@
 /** The command `realfork` in a test: under the same care as any program (bounded, and nothing left behind). */
 import { join } from 'node:path';
 import { packageRoot, runNode, type ProgramOptions, type ProgramResult } from './program';
+import { unshare } from './root';
 
 export const cliPath = join(packageRoot, 'dist', 'cli', 'main.js');
 
@@ -9,10 +10,4 @@ export function realforkCommand(args: readonly string[], options: ProgramOptions
 }
 
 /** Commands in front of node that make it pid 1 of a new PID namespace with a /proc of its own; root is not needed. */
-export const asFirstProcess: readonly string[] = [
-  'unshare',
-  ...(process.getuid?.() === 0 ? [] : ['--map-root-user']),
-  '--pid',
-  '--fork',
-  '--mount-proc',
-];
+export const asFirstProcess: readonly string[] = [...unshare, '--pid', '--fork', '--mount-proc'];

@@ -4,20 +4,13 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { withFailingFork } from '../helpers/conditions';
 import { cleanProgram, packageRoot } from '../helpers/program';
+import { unshare } from '../helpers/root';
 
 const hasPython = spawnSync('python3', ['-c', 'import multiprocessing.shared_memory']).status === 0;
 const testWithPython = hasPython ? test : test.skip;
 
 /** In front of node: a /dev/shm of its own, of 16 MB. */
-const ownShm = [
-  'unshare',
-  ...(process.getuid?.() === 0 ? [] : ['--map-root-user']),
-  '--mount',
-  'sh',
-  '-c',
-  'mount -t tmpfs -o size=16m tmpfs /dev/shm && exec "$@"',
-  'sh',
-];
+const ownShm = [...unshare, '--mount', 'sh', '-c', 'mount -t tmpfs -o size=16m tmpfs /dev/shm && exec "$@"', 'sh'];
 const hasOwnShm = spawnSync(ownShm[0] as string, [...ownShm.slice(1), 'true']).status === 0;
 const testWithOwnShm = hasOwnShm ? test : test.skip;
 
